@@ -1,0 +1,223 @@
+//! One conversation as the upstream listed it, cut down to what is counted.
+//!
+//! Nothing that identifies a customer or an operator has a field here, so nothing of the kind can leak further on.
+
+use std::fmt;
+
+use super::time::UnixMillis;
+
+/// The `_id` of a record. It leaves the process only in exemplars and at debug level.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConversationId(Box<str>);
+
+impl ConversationId {
+    /// The identifier as the upstream spells it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for ConversationId {
+    fn from(id: &str) -> Self {
+        Self(id.into())
+    }
+}
+
+impl fmt::Display for ConversationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A closed set of label values: an enum whose variants know how the upstream and the metrics spell them.
+macro_rules! label_values {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $($(#[$variant_doc])* $variant,)+ }
+
+        impl $name {
+            /// Every value, in the order in which they are shown.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// The value of the label.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+
+            /// The value that is spelt so, in upper or lower case.
+            pub fn named(text: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|value| value.as_str().eq_ignore_ascii_case(text))
+            }
+        }
+    };
+}
+
+label_values! {
+    /// `state` of a record.
+    State {
+        /// Not over yet. Never a value of the `state` label.
+        Active = "active",
+        /// Closed by someone.
+        Closed = "closed",
+        /// Marked as solved.
+        Resolved = "resolved",
+        /// Ran into the time limit.
+        Expired = "expired",
+        /// Handed to another operator or team; the record of this stint ends.
+        Transferred = "transferred",
+        /// Handed on by a rule.
+        AutoTransfer = "auto_transfer",
+        /// Whatever the exporter does not know (yet), a missing state included.
+        Other = "other",
+    }
+}
+
+label_values! {
+    /// `endedReason` of a record.
+    Reason {
+        /// An operator closed it.
+        ClosedByOperator = "closed_by_operator",
+        /// A rule transferred it.
+        ClosedByAutoTransfer = "closed_by_auto_transfer",
+        /// Ran into the time limit.
+        Expired = "expired",
+        /// Handed on.
+        Transferred = "transferred",
+        /// Null, empty or missing.
+        None = "none",
+        /// Whatever the exporter does not know (yet).
+        Other = "other",
+    }
+}
+
+label_values! {
+    /// `origin` of a record: what opened the conversation.
+    Origin {
+        /// The customer wrote.
+        Organic = "organic",
+        /// A ticket was opened.
+        Ticket = "ticket",
+        /// A mass message was answered.
+        Broadcast = "broadcast",
+        /// Induced, without saying by whom.
+        Induced = "induced",
+        /// Induced by the system.
+        InducedBySystem = "induced_by_system",
+        /// Induced by an administrator.
+        InducedByAdmin = "induced_by_admin",
+        /// Induced by an operator: no customer is waiting.
+        InducedByOperator = "induced_by_operator",
+        /// Handed over by another operator.
+        Transfer = "transfer",
+        /// Handed over by a rule.
+        AutomaticTransfer = "automatic_transfer",
+        /// Opened from a closed one.
+        Closed = "closed",
+        /// Null, empty or missing.
+        None = "none",
+        /// Whatever the exporter does not know (yet).
+        Other = "other",
+    }
+}
+
+impl State {
+    /// Reads the field of a record; a missing or unknown state is [`State::Other`].
+    pub fn read(text: Option<&str>) -> Self {
+        text.and_then(|text| Self::named(text.trim())).unwrap_or(Self::Other)
+    }
+
+    /// Whether this state says that the stint was handed on.
+    pub const fn is_transfer(self) -> bool {
+        matches!(self, Self::Transferred | Self::AutoTransfer)
+    }
+}
+
+impl Reason {
+    /// Reads the field of a record: missing or empty is [`Reason::None`], unknown [`Reason::Other`].
+    pub fn read(text: Option<&str>) -> Self {
+        match text.map(str::trim) {
+            None | Some("") => Self::None,
+            Some(text) => Self::named(text).unwrap_or(Self::Other),
+        }
+    }
+
+    /// Whether this reason says that the stint was handed on.
+    pub const fn is_transfer(self) -> bool {
+        matches!(self, Self::Transferred | Self::ClosedByAutoTransfer)
+    }
+}
+
+impl Origin {
+    /// Reads the field of a record: missing or empty is [`Origin::None`], unknown [`Origin::Other`].
+    pub fn read(text: Option<&str>) -> Self {
+        match text.map(str::trim) {
+            None | Some("") => Self::None,
+            Some(text) => Self::named(text).unwrap_or(Self::Other),
+        }
+    }
+}
+
+/// The bot label where a record names none.
+pub const UNKNOWN_BOT: &str = "unknown";
+/// The team label where a record names no one team.
+pub const UNASSIGNED_TEAM: &str = "unassigned";
+
+/// The bot label of a record (rule **labels**).
+pub fn bot_label(bot_name: Option<&str>) -> &str {
+    bot_name.map(str::trim).filter(|name| !name.is_empty()).unwrap_or(UNKNOWN_BOT)
+}
+
+/// The team label of a record (rule **labels**): the assignment's team, else an operator's team that is not a list.
+pub fn team_label<'a>(assigned: Option<&'a str>, operator_team: Option<&'a str>) -> &'a str {
+    let named = |name: Option<&'a str>| name.map(str::trim).filter(|name| !name.is_empty());
+    named(assigned).or_else(|| named(operator_team).filter(|name| !name.contains(','))).unwrap_or(UNASSIGNED_TEAM)
+}
+
+/// One record, as one page listed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conversation {
+    /// `_id`.
+    pub id: ConversationId,
+    /// `startAt`.
+    pub start: UnixMillis,
+    /// `endAt`; `None` while active.
+    pub end: Option<UnixMillis>,
+    /// `state`.
+    pub state: State,
+    /// `endedReason`.
+    pub reason: Reason,
+    /// `origin`.
+    pub origin: Origin,
+    /// The `bot` label.
+    pub bot: Box<str>,
+    /// The `team` label.
+    pub team: Box<str>,
+    /// `company.id` as text.
+    pub company: Option<Box<str>>,
+    /// `timeRepliedOperator`, milliseconds; `None` when null, negative or unreadable.
+    pub reply: Option<u64>,
+    /// `conversationDuration`, milliseconds; `None` when null, negative or unreadable.
+    pub stated_duration: Option<u64>,
+}
+
+impl Conversation {
+    /// Whether this reading shows the conversation ended: a known state other than active, or an unknown one with an end.
+    pub fn is_ended(&self) -> bool {
+        match self.state {
+            State::Active => false,
+            State::Other => self.end.is_some(),
+            _ => true,
+        }
+    }
+
+    /// The duration that this reading tells, milliseconds: the stated one, else end minus start if that is not negative.
+    pub fn duration(&self) -> Option<u64> {
+        self.stated_duration.or_else(|| self.end.and_then(|end| u64::try_from(end.since(self.start)).ok()))
+    }
+
+    /// Whether state or reason say that the stint was handed on.
+    pub const fn is_transferred(&self) -> bool {
+        self.state.is_transfer() || self.reason.is_transfer()
+    }
+}

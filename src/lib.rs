@@ -1,0 +1,13 @@
+//! jelou-exporter: Jelou conversations as Prometheus and OpenTelemetry metrics, each conversation counted exactly once.
+//!
+//! ```text
+//! upstream pages ─► jelou (bytes → records) ─► poller ─► domain (each conversation counted once)
+//!                                                 │              │
+//!                                       (checkpoint)             └► Snapshot (immutable, Arc) ─► http: render::text
+//!                                                                                          └► push: render::otlp
+//! ```
+//!
+//! Data flows one way. The poller is the only writer; whoever shows numbers gets an immutable snapshot.
+
+pub mod config;
+pub mod domain;
