@@ -118,7 +118,7 @@ impl Distribution {
                 Err(at) => self.exponential.insert(at, (index, 1)),
             }
         }
-        self.hdr.get_or_insert_with(new_hdr).saturating_record(millis);
+        record(self.hdr.get_or_insert_with(new_hdr), millis);
     }
 
     /// When counting began.
@@ -196,6 +196,14 @@ fn new_hdr() -> Box<Histogram<u32>> {
     Box::new(Histogram::new(HDR_DIGITS).expect("two significant digits are allowed"))
 }
 
+/// Counts a time; the histogram grows as far as it needs to.
+fn record(hdr: &mut Histogram<u32>, millis: u64) {
+    // Growing fails only where a count of bins does not fit a usize: not below MAX_MILLIS.
+    if hdr.record(millis).is_err() {
+        hdr.saturating_record(millis);
+    }
+}
+
 /// Exponential buckets of positive times in seconds.
 ///
 /// Bucket `i` holds `base^i < t <= base^(i+1)` with `base = 2^(2^-schema)`: the indexing of the OpenTelemetry data
@@ -224,7 +232,7 @@ fn exponential_index(millis: u64, schema: i8) -> i32 {
 pub fn percentiles<const N: usize>(times: impl IntoIterator<Item = u64>, percentiles: [f64; N]) -> [Option<u64>; N] {
     let mut hdr: Option<Box<Histogram<u32>>> = None;
     for millis in times {
-        hdr.get_or_insert_with(new_hdr).saturating_record(millis.min(MAX_MILLIS));
+        record(hdr.get_or_insert_with(new_hdr), millis.min(MAX_MILLIS));
     }
     percentiles.map(|percentile| hdr.as_ref().map(|hdr| hdr.value_at_percentile(percentile).min(hdr.max())))
 }
