@@ -8,9 +8,15 @@
 //! * [`reading`]: a page of such records, and when it was asked for
 //! * [`distribution`]: an HDR histogram beside an exact sum and exact bucket counts
 //! * [`pair`]: the counters and distributions of one (bot, team)
+//! * [`label`]: closed sets of label values, and counts kept for each
+//! * [`catalog`]: every metric family, declared once
+//! * [`snapshot`]: everything that is shown, at one instant
 
+pub mod catalog;
 pub mod conversation;
 pub mod distribution;
+pub mod label;
 pub mod pair;
 pub mod reading;
+pub mod snapshot;
 pub mod time;

@@ -1,0 +1,377 @@
+//! Everything that is shown, at one instant: immutable, shared by all who read it.
+
+use std::sync::Arc;
+
+use super::catalog::{Family, FamilyId};
+use super::distribution::Distribution;
+use super::label::{
+    AmendedField, ExportResult, LabelValue, LogLevel, Outcome, PollResult, RecordResult, Tally, UnknownField,
+    WalkResult,
+};
+use super::pair::Pair;
+use super::time::UnixMillis;
+
+/// What was committed last, and how the exporter itself is doing.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// When it was published.
+    pub taken_at: UnixMillis,
+    /// The `account` label.
+    pub account: Arc<str>,
+    /// The conversation families; `None` until the initial range has been walked completely.
+    pub conversations: Option<Conversations>,
+    /// Counts about conversations that are kept with them.
+    pub tallies: Tallies,
+    /// How polling goes.
+    pub own: Own,
+}
+
+/// The conversation families.
+#[derive(Clone, Debug)]
+pub struct Conversations {
+    /// Every pair, by its labels.
+    pub pairs: Vec<Arc<Pair>>,
+    /// Facts of the moment, one for each pair in the same order; `None` when no poll has succeeded lately.
+    pub moments: Option<Arc<[Moment]>>,
+    /// When the facts of the moment leave (rule **stale**).
+    pub moments_until: UnixMillis,
+}
+
+/// The percentiles that the `_recent_` families show.
+pub const PERCENTILES: [f64; 4] = [50.0, 90.0, 95.0, 99.0];
+/// The same, as values of the `percentile` label.
+const PERCENTILE_LABELS: [&str; 4] = ["50", "90", "95", "99"];
+
+/// Facts of the moment about one pair.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moment {
+    /// Active conversations.
+    pub active: u64,
+    /// Those in which a customer waits for the first reply.
+    pub waiting: u64,
+    /// The earliest start of those waiting.
+    pub oldest_waiting_start: Option<UnixMillis>,
+    /// [`PERCENTILES`] of the replies given within the recent window, milliseconds.
+    pub reply_recent: [Option<u64>; 4],
+    /// [`PERCENTILES`] of the durations that ended within the recent window, milliseconds.
+    pub duration_recent: [Option<u64>; 4],
+}
+
+/// Counts that are kept with the conversations, through restarts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tallies {
+    /// Since when they count: when the state was made.
+    pub start: UnixMillis,
+    /// Values that changed after they were counted.
+    pub amendments: Tally<AmendedField>,
+    /// Records dated outside the range that listed them.
+    pub outside_window: u64,
+    /// Records that vanished before they were settled.
+    pub vanished: u64,
+    /// Records that passed the horizon before they were settled.
+    pub aged_out: u64,
+    /// Conversations first seen into the overflow pair.
+    pub overflowed: u64,
+}
+
+/// How the exporter's own work goes; all of it starts with the process.
+#[derive(Clone, Debug)]
+pub struct Own {
+    /// When the process started.
+    pub process_start: UnixMillis,
+    /// Git revision of the build, empty when not known.
+    pub revision: &'static str,
+    /// Whether the last poll succeeded.
+    pub up: bool,
+    /// The company that the credentials belong to.
+    pub company: Option<Arc<str>>,
+    /// `metrics.reply_target`, milliseconds.
+    pub reply_target: u64,
+    /// `poll.interval`, milliseconds.
+    pub poll_interval: u64,
+    /// Polls by result.
+    pub polls: Tally<PollResult>,
+    /// How long polls took.
+    pub poll_duration: Distribution,
+    /// When the last poll began.
+    pub last_poll: Option<UnixMillis>,
+    /// When the last successful poll ended.
+    pub last_success: Option<UnixMillis>,
+    /// When the last sweep was complete.
+    pub last_sweep: Option<UnixMillis>,
+    /// Up to when every start has been read completely (rule **data complete**).
+    pub data_complete: Option<UnixMillis>,
+    /// Walks by result.
+    pub walks: Tally<WalkResult>,
+    /// Requests by outcome.
+    pub api_requests: Tally<Outcome>,
+    /// How long requests took.
+    pub api_request_duration: Distribution,
+    /// Requests that repeated a failed one.
+    pub api_retries: u64,
+    /// Milliseconds spent waiting for the request budget.
+    pub budget_wait: u64,
+    /// The upstream's clock less the local one, milliseconds.
+    pub clock_offset: Option<i64>,
+    /// Rows read by what became of them.
+    pub records: Tally<RecordResult>,
+    /// Values that became `other`.
+    pub unknown_values: Tally<UnknownField>,
+    /// Milliseconds of conversation starts that were given up unread.
+    pub abandoned: u64,
+    /// Conversations in the ledger.
+    pub ledger_entries: u64,
+    /// Those that are asked for again.
+    pub unsettled: u64,
+    /// (bot, team) pairs.
+    pub label_sets: u64,
+}
+
+/// What moves between snapshots: counted where it happens, read when it is shown.
+#[derive(Clone, Debug, Default)]
+pub struct Live {
+    /// Answers by status code, sorted by code.
+    pub http_requests: Vec<(u16, u64)>,
+    /// Log messages by level.
+    pub log_messages: Tally<LogLevel>,
+    /// OTLP exports; `None` without an endpoint.
+    pub exports: Option<Exports>,
+}
+
+/// How pushing goes.
+#[derive(Clone, Debug, Default)]
+pub struct Exports {
+    /// Exports by result.
+    pub results: Tally<ExportResult>,
+    /// When a receiver last took everything.
+    pub last_success: Option<UnixMillis>,
+}
+
+/// One data point, borrowed from a snapshot.
+#[derive(Clone, Copy, Debug)]
+pub struct Point<'a> {
+    /// Every label but `le`, in the order of the family's declaration.
+    pub labels: &'a [(&'static str, &'a str)],
+    /// The value.
+    pub value: Value<'a>,
+    /// Since when a counter or histogram counts; `None` for gauges.
+    pub start: Option<UnixMillis>,
+}
+
+/// The value of a data point, in the unit of its family.
+#[derive(Clone, Copy, Debug)]
+pub enum Value<'a> {
+    /// A whole number: most counters, and gauges that count things.
+    Whole(u64),
+    /// Any other number.
+    Number(f64),
+    /// The value of a histogram; its times are in milliseconds, the family's unit is seconds.
+    Distribution(&'a Distribution),
+}
+
+impl Snapshot {
+    /// The snapshot as it is to be shown at `now`: without facts of the moment when these are too old.
+    pub fn at(self: &Arc<Self>, now: UnixMillis) -> Arc<Self> {
+        match &self.conversations {
+            Some(conversations) if conversations.moments.is_some() && now >= conversations.moments_until => {
+                let mut stale = Self::clone(self);
+                if let Some(conversations) = &mut stale.conversations {
+                    conversations.moments = None;
+                }
+                Arc::new(stale)
+            }
+            _ => Arc::clone(self),
+        }
+    }
+
+    /// Whether the conversation families are served.
+    pub const fn is_ready(&self) -> bool {
+        self.conversations.is_some()
+    }
+
+    /// Hands every data point of the family to `show`, in the order in which they are listed.
+    pub fn visit(&self, family: &Family, live: &Live, show: &mut dyn FnMut(Point<'_>)) {
+        if family.of_pairs {
+            if let Some(conversations) = &self.conversations {
+                for (index, pair) in conversations.pairs.iter().enumerate() {
+                    let moment = conversations.moments.as_ref().map(|moments| &moments[index]);
+                    self.visit_pair(family.id, pair, moment, show);
+                }
+            }
+        } else {
+            self.visit_own(family.id, live, show);
+        }
+    }
+
+    fn visit_pair(&self, id: FamilyId, pair: &Pair, moment: Option<&Moment>, show: &mut dyn FnMut(Point<'_>)) {
+        let (account, bot, team) =
+            (("account", &*self.account), ("bot", &*pair.labels.bot), ("team", &*pair.labels.team));
+        let plain = [account, bot, team];
+        let count = |labels: &[(&'static str, &str)], value: u64, start, show: &mut dyn FnMut(Point<'_>)| {
+            show(Point { labels, value: Value::Whole(value), start: Some(start) });
+        };
+        match id {
+            FamilyId::ReplyTime => show(times(&plain, &pair.reply)),
+            FamilyId::Duration => show(times(&plain, &pair.duration)),
+            FamilyId::Started => {
+                for (origin, counter) in &pair.started {
+                    count(&[account, bot, team, ("origin", origin.as_str())], counter.value, counter.start, show);
+                }
+            }
+            FamilyId::Ended => {
+                for ((state, reason), counter) in &pair.ended {
+                    let labels = [account, bot, team, ("state", state.as_str()), ("reason", reason.as_str())];
+                    count(&labels, counter.value, counter.start, show);
+                }
+            }
+            FamilyId::Unanswered => count(&plain, pair.unanswered, pair.start, show),
+            FamilyId::Reopened => count(&plain, pair.reopened, pair.start, show),
+            FamilyId::Decided => {
+                count(&[account, bot, team, ("result", "met")], pair.met, pair.start, show);
+                count(&[account, bot, team, ("result", "missed")], pair.missed, pair.start, show);
+            }
+            _ => {
+                if let Some(moment) = moment {
+                    visit_moment(id, &plain, moment, show);
+                }
+            }
+        }
+    }
+
+    fn visit_own(&self, id: FamilyId, live: &Live, show: &mut dyn FnMut(Point<'_>)) {
+        let own = &self.own;
+        let account = [("account", &*self.account)];
+        let process = Some(own.process_start);
+        let kept = Some(self.tallies.start);
+        let gauge = |value: f64, show: &mut dyn FnMut(Point<'_>)| {
+            show(Point { labels: &account, value: Value::Number(value), start: None });
+        };
+        let whole = |value: u64, start, show: &mut dyn FnMut(Point<'_>)| {
+            show(Point { labels: &account, value: Value::Whole(value), start });
+        };
+        let instant = |at: Option<UnixMillis>, show: &mut dyn FnMut(Point<'_>)| {
+            if let Some(at) = at {
+                show(Point { labels: &account, value: Value::Number(at.as_seconds_f64()), start: None });
+            }
+        };
+        match id {
+            FamilyId::Up => whole(u64::from(own.up), None, show),
+            FamilyId::AccountInfo => {
+                if let Some(company) = &own.company {
+                    show(Point { labels: &[account[0], ("company", company)], value: Value::Whole(1), start: None });
+                }
+            }
+            FamilyId::ReplyTarget => gauge(seconds(own.reply_target), show),
+            FamilyId::BuildInfo => {
+                let labels = [("version", env!("CARGO_PKG_VERSION")), ("revision", own.revision)];
+                show(Point { labels: &labels, value: Value::Whole(1), start: None });
+            }
+            FamilyId::PollInterval => gauge(seconds(own.poll_interval), show),
+            FamilyId::Polls => tally(&account, "result", &own.polls, process, show),
+            FamilyId::PollDuration => show(times(&account, &own.poll_duration)),
+            FamilyId::LastPoll => instant(own.last_poll, show),
+            FamilyId::LastSuccessfulPoll => instant(own.last_success, show),
+            FamilyId::LastSweep => instant(own.last_sweep, show),
+            FamilyId::DataComplete => instant(own.data_complete, show),
+            FamilyId::StateStart => instant(kept, show),
+            FamilyId::Walks => tally(&account, "result", &own.walks, process, show),
+            FamilyId::ApiRequests => tally(&account, "outcome", &own.api_requests, process, show),
+            FamilyId::ApiRequestDuration => show(times(&account, &own.api_request_duration)),
+            FamilyId::ApiRetries => whole(own.api_retries, process, show),
+            FamilyId::ApiBudgetWait => {
+                show(Point { labels: &account, value: Value::Number(seconds(own.budget_wait)), start: process });
+            }
+            FamilyId::ApiClockOffset => {
+                if let Some(offset) = own.clock_offset {
+                    gauge(offset as f64 / 1000.0, show);
+                }
+            }
+            FamilyId::Records => tally(&account, "result", &own.records, process, show),
+            FamilyId::Amendments => tally(&account, "field", &self.tallies.amendments, kept, show),
+            FamilyId::UnknownValues => tally(&account, "field", &own.unknown_values, process, show),
+            FamilyId::OutsideWindow => whole(self.tallies.outside_window, kept, show),
+            FamilyId::Vanished => whole(self.tallies.vanished, kept, show),
+            FamilyId::AgedOut => whole(self.tallies.aged_out, kept, show),
+            FamilyId::Abandoned => {
+                show(Point { labels: &account, value: Value::Number(seconds(own.abandoned)), start: process });
+            }
+            FamilyId::LedgerEntries => whole(own.ledger_entries, None, show),
+            FamilyId::Unsettled => whole(own.unsettled, None, show),
+            FamilyId::LabelSets => whole(own.label_sets, None, show),
+            FamilyId::Overflowed => whole(self.tallies.overflowed, kept, show),
+            FamilyId::OtlpExports => {
+                if let Some(exports) = &live.exports {
+                    tally(&account, "result", &exports.results, process, show);
+                }
+            }
+            FamilyId::OtlpLastSuccess => instant(live.exports.as_ref().and_then(|exports| exports.last_success), show),
+            FamilyId::HttpRequests => {
+                for (code, value) in &live.http_requests {
+                    let code = code.to_string();
+                    show(Point { labels: &[("code", &code)], value: Value::Whole(*value), start: process });
+                }
+            }
+            FamilyId::LogMessages => tally(&[], "level", &live.log_messages, process, show),
+            // The families of pairs are shown by `visit_pair`.
+            FamilyId::ReplyTime
+            | FamilyId::Duration
+            | FamilyId::Started
+            | FamilyId::Ended
+            | FamilyId::Unanswered
+            | FamilyId::Decided
+            | FamilyId::Reopened
+            | FamilyId::Active
+            | FamilyId::Waiting
+            | FamilyId::OldestWaiting
+            | FamilyId::ReplyRecent
+            | FamilyId::DurationRecent => {}
+        }
+    }
+}
+
+fn visit_moment(id: FamilyId, plain: &[(&'static str, &str); 3], moment: &Moment, show: &mut dyn FnMut(Point<'_>)) {
+    let whole = |value, show: &mut dyn FnMut(Point<'_>)| {
+        show(Point { labels: plain, value: Value::Whole(value), start: None });
+    };
+    match id {
+        FamilyId::Active => whole(moment.active, show),
+        FamilyId::Waiting => whole(moment.waiting, show),
+        FamilyId::OldestWaiting => {
+            let start = moment.oldest_waiting_start.map_or(0.0, UnixMillis::as_seconds_f64);
+            show(Point { labels: plain, value: Value::Number(start), start: None });
+        }
+        FamilyId::ReplyRecent => percentiles(plain, &moment.reply_recent, show),
+        FamilyId::DurationRecent => percentiles(plain, &moment.duration_recent, show),
+        _ => {}
+    }
+}
+
+fn percentiles(plain: &[(&'static str, &str); 3], values: &[Option<u64>; 4], show: &mut dyn FnMut(Point<'_>)) {
+    for (percentile, value) in PERCENTILE_LABELS.iter().zip(values) {
+        let labels = [plain[0], plain[1], plain[2], ("percentile", *percentile)];
+        show(Point { labels: &labels, value: Value::Number(value.map_or(f64::NAN, seconds)), start: None });
+    }
+}
+
+fn tally<K: LabelValue>(
+    labels: &[(&'static str, &str)],
+    name: &'static str,
+    tally: &Tally<K>,
+    start: Option<UnixMillis>,
+    show: &mut dyn FnMut(Point<'_>),
+) {
+    let mut labels = labels.to_vec();
+    for (key, value) in tally.iter() {
+        labels.push((name, key.text()));
+        show(Point { labels: &labels, value: Value::Whole(value), start });
+        labels.pop();
+    }
+}
+
+fn times<'a>(labels: &'a [(&'static str, &'a str)], distribution: &'a Distribution) -> Point<'a> {
+    Point { labels, value: Value::Distribution(distribution), start: Some(distribution.start()) }
+}
+
+fn seconds(millis: u64) -> f64 {
+    millis as f64 / 1000.0
+}
