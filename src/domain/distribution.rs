@@ -230,11 +230,15 @@ fn exponential_index(millis: u64, schema: i8) -> i32 {
 
 /// Percentiles of a handful of recent times, by HDR; `None` for each when there are none.
 pub fn percentiles<const N: usize>(times: impl IntoIterator<Item = u64>, percentiles: [f64; N]) -> [Option<u64>; N] {
-    let mut hdr: Option<Box<Histogram<u32>>> = None;
+    let mut hdr = None;
+    let (mut least, mut greatest) = (u64::MAX, 0);
     for millis in times {
-        record(hdr.get_or_insert_with(new_hdr), millis.min(MAX_MILLIS));
+        let millis = millis.min(MAX_MILLIS);
+        (least, greatest) = (least.min(millis), greatest.max(millis));
+        record(hdr.get_or_insert_with(new_hdr), millis);
     }
-    percentiles.map(|percentile| hdr.as_ref().map(|hdr| hdr.value_at_percentile(percentile).min(hdr.max())))
+    // A bin tells its upper end, which may lie beyond what was measured.
+    percentiles.map(|percentile| hdr.as_ref().map(|hdr| hdr.value_at_percentile(percentile).clamp(least, greatest)))
 }
 
 #[cfg(test)]

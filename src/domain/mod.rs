@@ -9,14 +9,22 @@
 //! * [`distribution`]: an HDR histogram beside an exact sum and exact bucket counts
 //! * [`pair`]: the counters and distributions of one (bot, team)
 //! * [`label`]: closed sets of label values, and counts kept for each
+//! * [`walk`]: the reading of all pages of one range
+//! * [`ledger`]: each conversation counted once
+//! * [`coverage`]: which starts have been read completely
+//! * [`plan`]: what to ask for next
 //! * [`catalog`]: every metric family, declared once
 //! * [`snapshot`]: everything that is shown, at one instant
 
 pub mod catalog;
 pub mod conversation;
+pub mod coverage;
 pub mod distribution;
 pub mod label;
+pub mod ledger;
 pub mod pair;
+pub mod plan;
 pub mod reading;
 pub mod snapshot;
 pub mod time;
+pub mod walk;

@@ -1,0 +1,288 @@
+//! What a reading moves: the rules under "What is counted".
+
+use std::sync::Arc;
+
+use super::entry::{Decision, Entry, Narrow};
+use super::moments::Kind;
+use super::{Folded, ForeignCompany, Ledger, LedgerSettings, Walked};
+use crate::domain::conversation::{Conversation, Origin, Reason, State};
+use crate::domain::label::{AmendedField, RecordResult, Tally, UnknownField};
+use crate::domain::reading::{Page, Row};
+use crate::domain::time::{Range, UnixMillis};
+
+/// How long after the target a request must have been sent for the clock to decide: the upstream may be a little slow
+/// to show a reply.
+const DECISION_MARGIN: i64 = 60_000;
+/// A zone-less date is rounded to the second, so a record may seem to lie a second outside.
+const ROUNDING: i64 = 1_000;
+
+impl Ledger {
+    /// Folds what a walk brought, whether it was complete or not.
+    ///
+    /// # Errors
+    ///
+    /// When a record names another company than the ledger's; then nothing of the walk is folded.
+    pub fn fold(&mut self, walked: &Walked) -> Result<Folded, ForeignCompany> {
+        self.check_company(walked)?;
+        let mut folded = Folded::default();
+        for page in &walked.pages {
+            let seen_at = seen_at(page);
+            for row in &page.rows {
+                match row {
+                    Row::Rejected(_) => folded.records.count(RecordResult::Rejected),
+                    Row::Conversation(reading) => self.read(reading, walked, seen_at, &mut folded),
+                }
+            }
+        }
+        if walked.complete {
+            self.note_missing(walked);
+        }
+        Ok(folded)
+    }
+
+    fn check_company(&mut self, walked: &Walked) -> Result<(), ForeignCompany> {
+        let mut known = self.company.clone();
+        for row in walked.pages.iter().flat_map(|page| &page.rows) {
+            let Row::Conversation(Conversation { company: Some(found), .. }) = row else { continue };
+            match &known {
+                None => known = Some(Arc::from(&**found)),
+                Some(known) if **known == **found => {}
+                Some(known) => return Err(ForeignCompany { known: Arc::clone(known), found: found.clone() }),
+            }
+        }
+        self.company = known;
+        Ok(())
+    }
+
+    /// Unsettled ones that this complete walk had to show and did not.
+    fn note_missing(&mut self, walked: &Walked) {
+        for (start, id) in &self.unsettled {
+            let Some(entry) = self.entries.get_mut(id) else { continue };
+            if entry.read_in == self.poll || entry.vanished {
+                continue;
+            }
+            if walked.range.covers(entry.known_range()) {
+                self.missing.push(id.clone());
+            } else if walked.narrow && walked.range.contains(*start) {
+                // Asking by its start does not find it: from now on by the range that did.
+                entry.narrow = Narrow::Failed;
+            }
+        }
+    }
+
+    fn read(&mut self, reading: &Conversation, walked: &Walked, seen_at: UnixMillis, folded: &mut Folded) {
+        let counting = self.zero_line.is_some() || self.settings.count_initial;
+        let start = self.series_start;
+        let known = self.entries.get(&reading.id);
+        let new = known.is_none();
+        // A folded conversation stays folded, even if there is room for its labels by now.
+        let (pair, full) = match known {
+            Some(entry) if entry.folded => (self.pairs.overflow(start), true),
+            _ => self.pairs.admit(&reading.bot, &reading.team, start),
+        };
+        if new {
+            self.count_start(reading.start);
+            self.unsettled.insert((reading.start, reading.id.clone()));
+            if full {
+                self.tallies.overflowed += 1;
+            }
+        }
+        let entry = self
+            .entries
+            .entry(reading.id.clone())
+            .or_insert_with(|| Entry::new(reading, pair, walked.range, self.poll));
+        entry.folded = full;
+        let before = entry.clone();
+        entry.read_in = self.poll;
+        entry.listed_in = walked.range;
+        entry.vanished = false;
+        if walked.narrow && walked.range.contains(entry.start) {
+            entry.narrow = Narrow::Proven;
+        }
+        if !entry.outside {
+            entry.outside = is_outside(reading.start, walked.range);
+            if entry.outside {
+                self.tallies.outside_window += 1;
+                folded.outside_by.get_or_insert_with(|| distance(reading.start, walked.range));
+            }
+        }
+
+        // Within one poll an ended sighting beats an active one: pages and replicas lag behind each other.
+        let ended = reading.is_ended();
+        let lagging = !ended && entry.ended_in == Some(self.poll);
+        if !lagging {
+            entry.end = reading.end;
+            entry.state = reading.state;
+            entry.reason = reading.reason;
+        }
+        entry.origin = reading.origin;
+        let labels_changed = pair != entry.pair;
+        entry.pair = pair;
+
+        self.pairs.show_origin(pair, reading.origin, start);
+        if entry.started.happen(counting) {
+            self.pairs.change(pair).started_mut(reading.origin, start).value += 1;
+        }
+        if labels_changed && entry.started.counted() {
+            self.tallies.amendments.count(AmendedField::Labels);
+        }
+
+        if reading.reply.is_some() && !entry.replied.seen() {
+            if entry.replied.happen(counting) {
+                self.pairs.change(pair).reply.record(reading.reply.unwrap_or_default());
+            }
+            if let (false, Some(reply)) = (entry.outside, reading.reply) {
+                self.recent.push(Kind::Reply, pair, reading.start + clamped(reply), reply);
+            }
+        } else if before.reply.is_some() && reading.reply != before.reply && entry.replied.counted() {
+            self.tallies.amendments.count(AmendedField::ReplyTime);
+        }
+        entry.reply = reading.reply;
+
+        if ended {
+            self.pairs.show_end(pair, (reading.state, reading.reason), start);
+            let unanswered = reading.reply.is_none() && is_eligible(reading, &self.settings);
+            if entry.ended.happen(counting) {
+                let pair = self.pairs.change(pair);
+                pair.ended_mut((reading.state, reading.reason), start).value += 1;
+                pair.unanswered += u64::from(unanswered);
+            }
+            let duration = reading.duration();
+            if let (Some(duration), false) = (duration, entry.lasted.seen()) {
+                if entry.lasted.happen(counting) {
+                    self.pairs.change(pair).duration.record(duration);
+                }
+                if !entry.outside {
+                    let at = reading.end.unwrap_or(reading.start + clamped(duration));
+                    self.recent.push(Kind::Duration, pair, at, duration);
+                }
+            } else if before.duration.is_some() && duration != before.duration && entry.lasted.counted() {
+                self.tallies.amendments.count(AmendedField::Duration);
+            }
+            entry.duration = duration;
+        } else if entry.ended_in.is_some() && !lagging {
+            if entry.reopened.happen(counting) {
+                self.pairs.change(pair).reopened += 1;
+            }
+            entry.ended_in = None;
+        }
+
+        if let Some(decision) = decide(reading, entry, &self.settings, seen_at) {
+            if entry.decided.happen(counting) {
+                let pair = self.pairs.change(pair);
+                match decision {
+                    Decision::Met => pair.met += 1,
+                    Decision::Missed => pair.missed += 1,
+                }
+            } else if entry.decided.counted() && entry.decision.is_some_and(|before| before != decision) {
+                self.tallies.amendments.count(AmendedField::Decision);
+            }
+            entry.decision = Some(decision);
+        }
+
+        match (ended, entry.ended_in) {
+            (true, None) => (entry.ended_in, entry.settled) = (Some(self.poll), false),
+            // Read again, in a later poll than the one that first saw it ended.
+            (true, Some(poll)) if poll != self.poll => entry.settled = true,
+            (false, None) => entry.settled = false,
+            _ => {}
+        }
+
+        entry.start = reading.start;
+        let settled = entry.settled;
+        folded.records.count(match (new, is_changed(&before, entry)) {
+            (true, _) => RecordResult::New,
+            (false, true) => RecordResult::Changed,
+            (false, false) => RecordResult::Unchanged,
+        });
+        count_unknown(reading, (!new).then_some(&before), &mut folded.unknown_values);
+        self.index(&before, reading, settled);
+    }
+
+    /// Keeps the look-ups by start in step with the entry.
+    fn index(&mut self, before: &Entry, reading: &Conversation, settled: bool) {
+        if before.start != reading.start {
+            self.uncount_start(before.start);
+            self.count_start(reading.start);
+            self.unsettled.remove(&(before.start, reading.id.clone()));
+        }
+        if settled {
+            self.unsettled.remove(&(reading.start, reading.id.clone()));
+        } else if before.settled || before.start != reading.start {
+            self.unsettled.insert((reading.start, reading.id.clone()));
+        }
+    }
+}
+
+/// When the upstream was as the page shows it: when the request was sent, by whichever clock is behind, so that a local
+/// clock that runs ahead decides nothing too early.
+fn seen_at(page: &Page) -> UnixMillis {
+    // The Date header is cut to the second.
+    page.server_date.map_or(page.sent_at, |date| page.sent_at.min(date + 999))
+}
+
+fn clamped(millis: u64) -> i64 {
+    i64::try_from(millis).unwrap_or(i64::MAX)
+}
+
+fn is_outside(start: UnixMillis, range: Range) -> bool {
+    distance(start, range).abs() > ROUNDING
+}
+
+/// How far an instant lies outside a range, milliseconds; negative when before it, 0 when inside.
+fn distance(instant: UnixMillis, range: Range) -> i64 {
+    let (first, last) = (UnixMillis::from_seconds(range.start), UnixMillis::from_seconds(range.end));
+    if instant < first { instant.since(first) } else { instant.since(last).max(0) }
+}
+
+/// Whether a customer was waiting who could be kept waiting too long (rule **eligible**).
+fn is_eligible(reading: &Conversation, settings: &LedgerSettings) -> bool {
+    if settings.excluded_origins.contains(&reading.origin) {
+        return false;
+    }
+    let handed_on_in_time = reading.is_ended()
+        && reading.reply.is_none()
+        && reading.is_transferred()
+        && reading.duration().is_some_and(|duration| duration < settings.reply_target);
+    !handed_on_in_time
+}
+
+/// What the reading decides about the reply target (rule **decided**).
+fn decide(reading: &Conversation, entry: &Entry, settings: &LedgerSettings, seen_at: UnixMillis) -> Option<Decision> {
+    if !is_eligible(reading, settings) {
+        return None;
+    }
+    if let Some(reply) = reading.reply {
+        return Some(if reply <= settings.reply_target { Decision::Met } else { Decision::Missed });
+    }
+    if reading.is_ended() {
+        return Some(Decision::Missed);
+    }
+    let too_late = reading.start + clamped(settings.reply_target) + DECISION_MARGIN;
+    (!entry.outside && seen_at >= too_late).then_some(Decision::Missed)
+}
+
+fn is_changed(before: &Entry, now: &Entry) -> bool {
+    before.start != now.start
+        || before.end != now.end
+        || before.state != now.state
+        || before.reason != now.reason
+        || before.origin != now.origin
+        || before.pair != now.pair
+        || before.reply != now.reply
+        || before.duration != now.duration
+}
+
+/// Counts what became `other`, when it is first seen to do so.
+fn count_unknown(reading: &Conversation, before: Option<&Entry>, unknown: &mut Tally<UnknownField>) {
+    let newly = |is: bool, was: Option<bool>| is && was != Some(true);
+    if newly(reading.state == State::Other, before.map(|entry| entry.state == State::Other)) {
+        unknown.count(UnknownField::State);
+    }
+    if newly(reading.reason == Reason::Other, before.map(|entry| entry.reason == Reason::Other)) {
+        unknown.count(UnknownField::Reason);
+    }
+    if newly(reading.origin == Origin::Other, before.map(|entry| entry.origin == Origin::Other)) {
+        unknown.count(UnknownField::Origin);
+    }
+}

@@ -1,0 +1,287 @@
+//! The ledger: every conversation that was seen, and what was counted of it, so that nothing is counted twice.
+//!
+//! Readings go in by [`Ledger::fold`], one walk at a time and as often as they come: folding the same reading again
+//! changes nothing. What is shown comes out by [`Ledger::show`].
+//!
+//! * `entry`: what is remembered of one conversation
+//! * `fold`: what a reading moves
+//! * `pairs`: the counters it moves, by bot and team
+//! * `moments`: gauges and recent percentiles
+//! * `stretches`: what has to be asked for again
+
+mod entry;
+mod fold;
+mod moments;
+mod pairs;
+mod stretches;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::sync::Arc;
+
+use super::conversation::{ConversationId, Origin};
+use super::distribution::Layout;
+use super::label::{RecordResult, Tally, UnknownField};
+use super::reading::Page;
+use super::snapshot::{Conversations, Tallies};
+use super::time::{Range, UnixMillis};
+use entry::Entry;
+use moments::Recent;
+use pairs::Pairs;
+pub use stretches::Stretch;
+
+/// By which rules the ledger counts.
+#[derive(Clone, Debug)]
+pub struct LedgerSettings {
+    /// Bounds of reply times; the target is one of them.
+    pub reply: Arc<Layout>,
+    /// Bounds of durations.
+    pub duration: Arc<Layout>,
+    /// The promised reply time, milliseconds.
+    pub reply_target: u64,
+    /// Origins in which no customer is waiting.
+    pub excluded_origins: Vec<Origin>,
+    /// Window of the recent percentiles, milliseconds.
+    pub recent_window: i64,
+    /// (bot, team) pairs, the overflow pair included.
+    pub max_label_sets: usize,
+    /// How long facts of the moment outlive the last successful poll, milliseconds.
+    pub stale_after: i64,
+    /// Whether the initial range is counted.
+    pub count_initial: bool,
+}
+
+/// What one walk brought.
+#[derive(Debug)]
+pub struct Walked {
+    /// The range that was asked for.
+    pub range: Range,
+    /// Whether the range was chosen by the starts of known records, not by the clock.
+    pub narrow: bool,
+    /// Whether the walk showed everything that the upstream lists in the range.
+    pub complete: bool,
+    /// The pages, in the order in which they came.
+    pub pages: Vec<Page>,
+}
+
+impl Walked {
+    /// How many rows the upstream puts on a page, if the walk tells: there are more in all than on the first one.
+    pub fn rows_on_a_full_page(&self) -> Option<u32> {
+        let first = self.pages.first()?;
+        let rows = u32::try_from(first.rows.len()).ok()?;
+        (rows > 0 && first.total? > u64::from(rows)).then_some(rows)
+    }
+}
+
+/// What folding a walk did.
+#[derive(Debug, Default)]
+pub struct Folded {
+    /// Rows by what became of them.
+    pub records: Tally<RecordResult>,
+    /// Values that became `other`.
+    pub unknown_values: Tally<UnknownField>,
+    /// How far the first record that is newly found outside its range lies from it, milliseconds; negative when before.
+    pub outside_by: Option<i64>,
+}
+
+/// A record names another company than the one whose conversations are counted: nothing of its walk was folded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignCompany {
+    /// The company of the state.
+    pub known: Arc<str>,
+    /// The company that the record names.
+    pub found: Box<str>,
+}
+
+impl fmt::Display for ForeignCompany {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the upstream lists conversations of company {}, but company {} is being counted: check api.client_id and \
+             its secret, or give the other company its own api.account and state.path",
+            self.found, self.known
+        )
+    }
+}
+
+impl std::error::Error for ForeignCompany {}
+
+/// What left the ledger because it passed the horizon.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Forgotten {
+    /// How many conversations.
+    pub entries: u64,
+    /// Those of them that were not settled.
+    pub unsettled: u64,
+    /// The first second that may still be asked for; `None` when nothing was forgotten.
+    pub floor: Option<i64>,
+}
+
+/// Every conversation within the horizon, and what was counted.
+#[derive(Debug)]
+pub struct Ledger {
+    settings: LedgerSettings,
+    entries: HashMap<ConversationId, Entry>,
+    /// By start: those that are asked for again.
+    unsettled: BTreeSet<(UnixMillis, ConversationId)>,
+    /// How many known conversations started in each second.
+    starts: BTreeMap<i64, u32>,
+    pairs: Pairs,
+    tallies: Tallies,
+    company: Option<Arc<str>>,
+    recent: Recent,
+    /// When counting began; `None` until the initial range has been walked completely.
+    zero_line: Option<UnixMillis>,
+    /// Since when series count that are made now.
+    series_start: UnixMillis,
+    last_success: Option<UnixMillis>,
+    poll: u64,
+    /// Unsettled ones that a complete walk over their range did not show in this poll.
+    missing: Vec<ConversationId>,
+}
+
+impl Ledger {
+    /// An empty ledger made at `now`, whose initial range begins at `initial_start`.
+    pub fn new(settings: LedgerSettings, now: UnixMillis, initial_start: UnixMillis) -> Self {
+        let pairs = Pairs::new(settings.max_label_sets, Arc::clone(&settings.reply), Arc::clone(&settings.duration));
+        Self {
+            settings,
+            entries: HashMap::new(),
+            unsettled: BTreeSet::new(),
+            starts: BTreeMap::new(),
+            pairs,
+            tallies: Tallies { start: now, ..Tallies::default() },
+            company: None,
+            recent: Recent::default(),
+            zero_line: None,
+            series_start: initial_start,
+            last_success: None,
+            poll: 0,
+            missing: Vec::new(),
+        }
+    }
+
+    /// A new poll begins: what is read from now on belongs to it.
+    pub fn begin_poll(&mut self) {
+        self.poll += 1;
+        self.missing.clear();
+    }
+
+    /// The poll is over. What a complete walk missed and nothing else showed has vanished; it leaves the gauges.
+    pub fn end_poll(&mut self) {
+        for id in std::mem::take(&mut self.missing) {
+            let Some(entry) = self.entries.get_mut(&id) else { continue };
+            if entry.read_in != self.poll && !entry.vanished {
+                entry.vanished = true;
+                self.tallies.vanished += 1;
+            }
+        }
+    }
+
+    /// The poll succeeded, at `now`: facts of the moment are as of then.
+    pub fn succeed(&mut self, now: UnixMillis) {
+        self.last_success = Some(now);
+        self.recent.settle(now, self.settings.recent_window, self.pairs.len());
+    }
+
+    /// The initial range has been walked completely: counting begins (rule **zero-line**).
+    pub fn draw_zero_line(&mut self, now: UnixMillis) {
+        if self.zero_line.is_some() {
+            return;
+        }
+        self.zero_line = Some(now);
+        if !self.settings.count_initial {
+            self.pairs.restart(now);
+        }
+    }
+
+    /// Whether the initial range has been walked completely.
+    pub const fn is_counting(&self) -> bool {
+        self.zero_line.is_some()
+    }
+
+    /// What to show at `now`. Series made after this count from `now`, for then they were not there.
+    pub fn show(&mut self, now: UnixMillis) -> Option<Conversations> {
+        self.zero_line?;
+        self.series_start = now;
+        let mut order: Vec<usize> = (0..self.pairs.len()).collect();
+        let table = self.pairs.table();
+        order.sort_unstable_by(|a, b| table[*a].labels.cmp(&table[*b].labels));
+        let moments = self.last_success.map(|_| {
+            let moments = self.moments();
+            order.iter().map(|at| moments[*at]).collect()
+        });
+        let pairs = order.iter().map(|at| Arc::clone(&table[*at])).collect();
+        let moments_until = self.last_success.unwrap_or(now) + self.settings.stale_after;
+        Some(Conversations { pairs, moments, moments_until })
+    }
+
+    /// Counts that are kept with the conversations.
+    pub const fn tallies(&self) -> &Tallies {
+        &self.tallies
+    }
+
+    /// The company whose conversations these are.
+    pub const fn company(&self) -> Option<&Arc<str>> {
+        self.company.as_ref()
+    }
+
+    /// How many conversations are remembered.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether none is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// How many conversations are asked for again.
+    pub fn unsettled(&self) -> usize {
+        self.unsettled.len()
+    }
+
+    /// How many (bot, team) pairs there are.
+    pub fn label_sets(&self) -> usize {
+        self.pairs.len()
+    }
+
+    /// Drops what was listed last by a range that ended before `horizon` (rules **aged out**, **floor**).
+    pub fn forget_before(&mut self, horizon: i64) -> Forgotten {
+        let mut forgotten = Forgotten::default();
+        let old: Vec<ConversationId> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.known_range().end < horizon)
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in old {
+            let Some(entry) = self.entries.remove(&id) else { continue };
+            let end = entry.known_range().end;
+            self.uncount_start(entry.start);
+            forgotten.entries += 1;
+            // One second later: a range shares its border second, and what lies there would come back unknown.
+            forgotten.floor = forgotten.floor.max(Some(end + 1));
+            if self.unsettled.remove(&(entry.start, id)) && !entry.vanished {
+                forgotten.unsettled += 1;
+                self.tallies.aged_out += 1;
+            }
+        }
+        forgotten
+    }
+
+    fn count_start(&mut self, start: UnixMillis) {
+        *self.starts.entry(start.seconds()).or_default() += 1;
+    }
+
+    fn uncount_start(&mut self, start: UnixMillis) {
+        if let Some(count) = self.starts.get_mut(&start.seconds()) {
+            *count -= 1;
+            if *count == 0 {
+                self.starts.remove(&start.seconds());
+            }
+        }
+    }
+}
