@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use super::entry::{Decision, Entry, Narrow};
-use super::moments::Kind;
+use super::moments::{Kind, Recent};
+use super::pairs::{PairId, Pairs};
 use super::{Folded, ForeignCompany, Ledger, LedgerSettings, Walked};
 use crate::domain::conversation::{Conversation, Origin, Reason, State};
 use crate::domain::label::{AmendedField, RecordResult, Tally, UnknownField};
 use crate::domain::reading::{Page, Row};
+use crate::domain::snapshot::Tallies;
 use crate::domain::time::{Range, UnixMillis};
 
 /// How long after the target a request must have been sent for the clock to decide: the upstream may be a little slow
@@ -71,7 +73,6 @@ impl Ledger {
     }
 
     fn read(&mut self, reading: &Conversation, walked: &Walked, seen_at: UnixMillis, folded: &mut Folded) {
-        let counting = self.zero_line.is_some() || self.settings.count_initial;
         let start = self.series_start;
         let known = self.entries.get(&reading.id);
         let new = known.is_none();
@@ -83,9 +84,7 @@ impl Ledger {
         if new {
             self.count_start(reading.start);
             self.unsettled.insert((reading.start, reading.id.clone()));
-            if full {
-                self.tallies.overflowed += 1;
-            }
+            self.tallies.overflowed += u64::from(full);
         }
         let entry = self
             .entries
@@ -93,102 +92,24 @@ impl Ledger {
             .or_insert_with(|| Entry::new(reading, pair, walked.range, self.poll));
         entry.folded = full;
         let before = entry.clone();
-        entry.read_in = self.poll;
-        entry.listed_in = walked.range;
-        entry.vanished = false;
-        if walked.narrow && walked.range.contains(entry.start) {
-            entry.narrow = Narrow::Proven;
+        let mut desk = Desk {
+            settings: &self.settings,
+            pairs: &mut self.pairs,
+            tallies: &mut self.tallies,
+            recent: &mut self.recent,
+            counting: self.zero_line.is_some() || self.settings.count_initial,
+            series_start: start,
+            poll: self.poll,
+            seen_at,
+        };
+        if desk.locate(reading, entry, walked) {
+            folded.outside_by.get_or_insert_with(|| distance(reading.start, walked.range));
         }
-        if !entry.outside {
-            entry.outside = is_outside(reading.start, walked.range);
-            if entry.outside {
-                self.tallies.outside_window += 1;
-                folded.outside_by.get_or_insert_with(|| distance(reading.start, walked.range));
-            }
-        }
+        desk.start(reading, entry, pair);
+        desk.reply(reading, entry);
+        desk.state(reading, entry);
+        desk.decision(reading, entry);
 
-        // Within one poll an ended sighting beats an active one: pages and replicas lag behind each other.
-        let ended = reading.is_ended();
-        let lagging = !ended && entry.ended_in == Some(self.poll);
-        if !lagging {
-            entry.end = reading.end;
-            entry.state = reading.state;
-            entry.reason = reading.reason;
-        }
-        entry.origin = reading.origin;
-        let labels_changed = pair != entry.pair;
-        entry.pair = pair;
-
-        self.pairs.show_origin(pair, reading.origin, start);
-        if entry.started.happen(counting) {
-            self.pairs.change(pair).started_mut(reading.origin, start).value += 1;
-        }
-        if labels_changed && entry.started.counted() {
-            self.tallies.amendments.count(AmendedField::Labels);
-        }
-
-        if reading.reply.is_some() && !entry.replied.seen() {
-            if entry.replied.happen(counting) {
-                self.pairs.change(pair).reply.record(reading.reply.unwrap_or_default());
-            }
-            if let (false, Some(reply)) = (entry.outside, reading.reply) {
-                self.recent.push(Kind::Reply, pair, reading.start + clamped(reply), reply);
-            }
-        } else if before.reply.is_some() && reading.reply != before.reply && entry.replied.counted() {
-            self.tallies.amendments.count(AmendedField::ReplyTime);
-        }
-        entry.reply = reading.reply;
-
-        if ended {
-            self.pairs.show_end(pair, (reading.state, reading.reason), start);
-            let unanswered = reading.reply.is_none() && is_eligible(reading, &self.settings);
-            if entry.ended.happen(counting) {
-                let pair = self.pairs.change(pair);
-                pair.ended_mut((reading.state, reading.reason), start).value += 1;
-                pair.unanswered += u64::from(unanswered);
-            }
-            let duration = reading.duration();
-            if let (Some(duration), false) = (duration, entry.lasted.seen()) {
-                if entry.lasted.happen(counting) {
-                    self.pairs.change(pair).duration.record(duration);
-                }
-                if !entry.outside {
-                    let at = reading.end.unwrap_or(reading.start + clamped(duration));
-                    self.recent.push(Kind::Duration, pair, at, duration);
-                }
-            } else if before.duration.is_some() && duration != before.duration && entry.lasted.counted() {
-                self.tallies.amendments.count(AmendedField::Duration);
-            }
-            entry.duration = duration;
-        } else if entry.ended_in.is_some() && !lagging {
-            if entry.reopened.happen(counting) {
-                self.pairs.change(pair).reopened += 1;
-            }
-            entry.ended_in = None;
-        }
-
-        if let Some(decision) = decide(reading, entry, &self.settings, seen_at) {
-            if entry.decided.happen(counting) {
-                let pair = self.pairs.change(pair);
-                match decision {
-                    Decision::Met => pair.met += 1,
-                    Decision::Missed => pair.missed += 1,
-                }
-            } else if entry.decided.counted() && entry.decision.is_some_and(|before| before != decision) {
-                self.tallies.amendments.count(AmendedField::Decision);
-            }
-            entry.decision = Some(decision);
-        }
-
-        match (ended, entry.ended_in) {
-            (true, None) => (entry.ended_in, entry.settled) = (Some(self.poll), false),
-            // Read again, in a later poll than the one that first saw it ended.
-            (true, Some(poll)) if poll != self.poll => entry.settled = true,
-            (false, None) => entry.settled = false,
-            _ => {}
-        }
-
-        entry.start = reading.start;
         let settled = entry.settled;
         folded.records.count(match (new, is_changed(&before, entry)) {
             (true, _) => RecordResult::New,
@@ -214,6 +135,134 @@ impl Ledger {
     }
 }
 
+/// Where a reading is turned into counts: all of the ledger but the entries.
+struct Desk<'a> {
+    settings: &'a LedgerSettings,
+    pairs: &'a mut Pairs,
+    tallies: &'a mut Tallies,
+    recent: &'a mut Recent,
+    /// Whether what happens now is counted, or only seen.
+    counting: bool,
+    series_start: UnixMillis,
+    poll: u64,
+    seen_at: UnixMillis,
+}
+
+impl Desk<'_> {
+    /// Notes where the record was found; true when it is newly found to be dated outside the range that listed it.
+    fn locate(&mut self, reading: &Conversation, entry: &mut Entry, walked: &Walked) -> bool {
+        entry.read_in = self.poll;
+        entry.listed_in = walked.range;
+        entry.vanished = false;
+        if walked.narrow && walked.range.contains(entry.start) {
+            entry.narrow = Narrow::Proven;
+        }
+        entry.start = reading.start;
+        if entry.outside || distance(reading.start, walked.range).abs() <= ROUNDING {
+            return false;
+        }
+        entry.outside = true;
+        self.tallies.outside_window += 1;
+        true
+    }
+
+    /// Rules **started**, **labels**.
+    fn start(&mut self, reading: &Conversation, entry: &mut Entry, pair: PairId) {
+        if pair != entry.pair && entry.started.counted() {
+            self.tallies.amendments.count(AmendedField::Labels);
+        }
+        entry.pair = pair;
+        entry.origin = reading.origin;
+        self.pairs.show_origin(pair, reading.origin, self.series_start);
+        if entry.started.happen(self.counting) {
+            self.pairs.change(pair).started_mut(reading.origin, self.series_start).value += 1;
+        }
+    }
+
+    /// Rules **reply**, **amended**.
+    fn reply(&mut self, reading: &Conversation, entry: &mut Entry) {
+        let before = std::mem::replace(&mut entry.reply, reading.reply);
+        match reading.reply {
+            Some(reply) if !entry.replied.seen() => {
+                if entry.replied.happen(self.counting) {
+                    self.pairs.change(entry.pair).reply.record(reply);
+                }
+                if !entry.outside {
+                    self.recent.push(Kind::Reply, entry.pair, reading.start + clamped(reply), reply);
+                }
+            }
+            now if before.is_some() && now != before && entry.replied.counted() => {
+                self.tallies.amendments.count(AmendedField::ReplyTime);
+            }
+            _ => {}
+        }
+    }
+
+    /// Rules **ended**, **settled**.
+    fn state(&mut self, reading: &Conversation, entry: &mut Entry) {
+        if reading.is_ended() {
+            self.end(reading, entry);
+            match entry.ended_in {
+                None => (entry.ended_in, entry.settled) = (Some(self.poll), false),
+                // Read again, in a later poll than the one that first saw it ended.
+                Some(poll) => entry.settled |= poll != self.poll,
+            }
+        } else if entry.ended_in == Some(self.poll) {
+            // Within one poll an ended sighting beats an active one: pages and replicas lag behind each other.
+            return;
+        } else if entry.ended_in.take().is_some() {
+            entry.settled = false;
+            if entry.reopened.happen(self.counting) {
+                self.pairs.change(entry.pair).reopened += 1;
+            }
+        }
+        (entry.end, entry.state, entry.reason) = (reading.end, reading.state, reading.reason);
+    }
+
+    /// Rules **ended**, **unanswered**, **duration**.
+    fn end(&mut self, reading: &Conversation, entry: &mut Entry) {
+        let how = (reading.state, reading.reason);
+        self.pairs.show_end(entry.pair, how, self.series_start);
+        if entry.ended.happen(self.counting) {
+            let pair = self.pairs.change(entry.pair);
+            pair.ended_mut(how, self.series_start).value += 1;
+            pair.unanswered += u64::from(reading.reply.is_none() && is_eligible(reading, self.settings));
+        }
+        let duration = reading.duration();
+        let before = std::mem::replace(&mut entry.duration, duration);
+        match duration {
+            Some(duration) if !entry.lasted.seen() => {
+                if entry.lasted.happen(self.counting) {
+                    self.pairs.change(entry.pair).duration.record(duration);
+                }
+                if !entry.outside {
+                    let at = reading.end.unwrap_or(reading.start + clamped(duration));
+                    self.recent.push(Kind::Duration, entry.pair, at, duration);
+                }
+            }
+            now if before.is_some() && now != before && entry.lasted.counted() => {
+                self.tallies.amendments.count(AmendedField::Duration);
+            }
+            _ => {}
+        }
+    }
+
+    /// Rule **decided**.
+    fn decision(&mut self, reading: &Conversation, entry: &mut Entry) {
+        let Some(decision) = decide(reading, entry, self.settings, self.seen_at) else { return };
+        let before = entry.decision.replace(decision);
+        if entry.decided.happen(self.counting) {
+            let pair = self.pairs.change(entry.pair);
+            match decision {
+                Decision::Met => pair.met += 1,
+                Decision::Missed => pair.missed += 1,
+            }
+        } else if entry.decided.counted() && before.is_some_and(|before| before != decision) {
+            self.tallies.amendments.count(AmendedField::Decision);
+        }
+    }
+}
+
 /// When the upstream was as the page shows it: when the request was sent, by whichever clock is behind, so that a local
 /// clock that runs ahead decides nothing too early.
 fn seen_at(page: &Page) -> UnixMillis {
@@ -223,10 +272,6 @@ fn seen_at(page: &Page) -> UnixMillis {
 
 fn clamped(millis: u64) -> i64 {
     i64::try_from(millis).unwrap_or(i64::MAX)
-}
-
-fn is_outside(start: UnixMillis, range: Range) -> bool {
-    distance(start, range).abs() > ROUNDING
 }
 
 /// How far an instant lies outside a range, milliseconds; negative when before it, 0 when inside.

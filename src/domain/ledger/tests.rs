@@ -509,9 +509,9 @@ fn aged_out_leaves_the_gauges_is_counted_and_raises_the_floor() {
 fn wrong_zone_is_counted_once_and_kept_out_of_times() {
     let mut desk = Desk::new();
     let odd = active("a", 5 * 3600 + 10);
-    let folded = desk.poll(&[odd.clone()]);
+    let folded = desk.poll(std::slice::from_ref(&odd));
     assert_eq!(folded.outside_by, Some(-(4 * 3600 + 70) * 1000));
-    desk.poll(&[odd.clone()]);
+    desk.poll(std::slice::from_ref(&odd));
     assert_eq!(desk.ledger.tallies().outside_window, 1);
     let pair = desk.only();
     assert_eq!((started(&pair), pair.missed), (1, 0), "the clock does not decide it");
