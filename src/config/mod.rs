@@ -1,1 +1,161 @@
 //! Settings: read from file, environment and flags, checked all at once, handed on as one small struct per concern.
+//!
+//! ```text
+//! flags, environment, OTEL_*, file ─► a text per setting and who gave it ─► Config, or every Problem at once
+//!                                     (settings, given, reader)             (api, poll, state, web, otlp, metrics, log)
+//! ```
+//!
+//! [`SETTINGS`] is the one table of settings: flags, environment names, file keys, `--help` and the README follow from it.
+
+mod api_reading;
+mod environment;
+mod file;
+mod given;
+mod nearest;
+mod otel;
+mod reader;
+pub(crate) mod values;
+mod yaml;
+
+pub mod api;
+pub mod duration;
+pub mod log;
+pub mod metrics;
+pub mod otlp;
+pub mod poll;
+pub mod problem;
+pub mod profile;
+pub mod secret;
+pub mod settings;
+pub mod state;
+pub mod web;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use given::{Given, Layer, Source};
+use otel::Standard;
+use reader::Reader;
+
+pub use api::{ApiSettings, AuthScheme, Dialect};
+pub use log::{LogFormat, LogSettings};
+pub use metrics::MetricsSettings;
+pub use otlp::{HistogramForm, OtlpEndpoint, OtlpProtocol, OtlpSettings};
+pub use poll::PollSettings;
+pub use problem::{Problem, Problems};
+pub use profile::Profile;
+pub use secret::Secret;
+pub use settings::{SETTINGS, markdown_table};
+pub use state::StateSettings;
+pub use web::WebSettings;
+
+/// Everything that can be set, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How the upstream is reached.
+    pub api: ApiSettings,
+    /// How often the upstream is asked, and how far back.
+    pub poll: PollSettings,
+    /// Where the state is kept.
+    pub state: StateSettings,
+    /// Where the metrics are served.
+    pub web: WebSettings,
+    /// Where and how the metrics are pushed.
+    pub otlp: OtlpSettings,
+    /// What the numbers are sorted by.
+    pub metrics: MetricsSettings,
+    /// What is logged.
+    pub log: LogSettings,
+    /// What was given and has no effect, to be logged.
+    pub warnings: Vec<String>,
+}
+
+/// Where settings come from.
+pub struct Sources<'a> {
+    /// Values of flags by the key of their setting.
+    pub flags: BTreeMap<&'static str, String>,
+    /// The environment.
+    pub env: &'a BTreeMap<String, String>,
+    /// The file that `--config.file` names.
+    pub file: Option<PathBuf>,
+    /// Reads a file: that one, and the one with the secret.
+    pub read_file: &'a dyn Fn(&Path) -> io::Result<String>,
+    /// What the command changes.
+    pub profile: Profile,
+}
+
+impl Config {
+    /// Reads and checks every setting.
+    pub fn read(sources: Sources<'_>) -> Result<Self, Problems> {
+        let Settled { mut from, standard, needs_credentials } = settle(sources);
+        let api = api_reading::read(&mut from, needs_credentials);
+        let poll = poll::read(&mut from);
+        let state = state::read(&mut from);
+        let web = web::read(&mut from);
+        let otlp = otlp::read(&mut from, standard);
+        let metrics = metrics::read(&mut from);
+        let log = log::read(&mut from);
+        if let (Some(poll), Some(metrics)) = (&poll, &metrics)
+            && metrics.stale_after <= poll.interval
+        {
+            let what = "is not longer than poll.interval: facts of the moment leave between two polls";
+            from.warnings.push(format!("metrics.stale_after {what}"));
+        }
+        match (api, poll, state, web, otlp, metrics, log) {
+            (Some(api), Some(poll), Some(state), Some(web), Some(otlp), Some(metrics), Some(log))
+                if from.problems.is_empty() =>
+            {
+                Ok(Self { api, poll, state, web, otlp, metrics, log, warnings: from.warnings })
+            }
+            _ => Err(Problems(from.problems)),
+        }
+    }
+}
+
+/// The sources, one over the other.
+struct Settled<'a> {
+    from: Reader<'a>,
+    standard: Standard,
+    needs_credentials: bool,
+}
+
+fn settle(sources: Sources<'_>) -> Settled<'_> {
+    let Sources { flags, env, file, read_file, profile } = sources;
+    let named = || env.get(environment::CONFIG_FILE).filter(|path| !path.is_empty()).map(PathBuf::from);
+    let file = file.or_else(named).map(|path| file::read(&path, read_file)).unwrap_or_default();
+    let (own_env, unknown) = environment::read(env, &|key| profile.ignores(key));
+    let mut standard = otel::read(env);
+    let flags: Layer = flags.into_iter().filter_map(|(key, text)| Some((key, by_flag(key, text)?))).collect();
+
+    // Somebody who types a flag wants it to do something; the other places may well serve several commands.
+    let unheard = flags.iter().filter(|(key, _)| profile.ignores(key));
+    let unheard = unheard.map(|(key, given)| format!("{} is ignored: the command decides {key}", given.source));
+    let warnings = unheard.chain(std::mem::take(&mut standard.warnings)).collect();
+
+    let of_metrics = std::mem::take(&mut standard.of_metrics);
+    let of_all = std::mem::take(&mut standard.of_all);
+    let heard = |mut layer: Layer| {
+        layer.retain(|key, _| !profile.ignores(key));
+        layer
+    };
+    let [flags, own_env, of_metrics, of_all, in_file] = [flags, own_env, of_metrics, of_all, file.layer].map(heard);
+    let (fixed, defaults) = (by_command(profile.fixed), by_command(profile.defaults));
+    let layers = [&fixed, &flags, &own_env, &of_metrics, &of_all, &in_file, &defaults];
+    let problems = file.problems.into_iter().chain(unknown).collect();
+    // What is missing may well stand in a file that could not be read.
+    let needs_credentials = profile.needs_credentials && !file.unreadable;
+    Settled { from: Reader::new(&layers, read_file, problems, warnings), standard, needs_credentials }
+}
+
+fn by_flag(key: &str, text: String) -> Option<Given> {
+    Some(Given { text, source: Source::Flag(settings::setting(key)?.flag()?) })
+}
+
+fn by_command(values: &[(&'static str, &'static str)]) -> Layer {
+    let given = |text: &str| Given { text: text.to_owned(), source: Source::Command };
+    values.iter().map(|(key, text)| (*key, given(text))).collect()
+}
+
+#[cfg(test)]
+mod tests;

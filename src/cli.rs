@@ -1,0 +1,264 @@
+//! The command line: which command, and the flags of the settings.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::error::ErrorKind;
+use clap::{Arg, ArgMatches, value_parser};
+
+use crate::config::settings::{Fallback, Kind, Setting};
+use crate::config::values::listen_address;
+use crate::config::{Config, Profile, SETTINGS, Sources};
+
+/// The version of the program.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The commit that it was built from, if the build was told.
+pub const REVISION: Option<&str> = option_env!("JELOU_EXPORTER_REVISION");
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Poll, serve and push until told to stop.
+    Run,
+    /// Poll once and print the metrics.
+    Once,
+    /// Say whether the configuration is usable; that it was parsed is the answer.
+    CheckConfig,
+    /// Run against an embedded simulated API.
+    Demo(DemoOptions),
+    /// Serve only the simulated API.
+    Simulate(SimulateOptions),
+}
+
+/// Options of `demo`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DemoOptions {
+    /// Seed of the simulated conversations; without one, each run is another.
+    pub seed: Option<u64>,
+}
+
+/// Options of `simulate`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SimulateOptions {
+    /// `host:port` of the simulated API.
+    pub listen_address: String,
+    /// Seed of the simulated conversations; without one, each run is another.
+    pub seed: Option<u64>,
+    /// The share of requests that fail, 0 to 1.
+    pub faults: f64,
+}
+
+/// A command with the settings that it runs on.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    /// What to do.
+    pub command: Command,
+    /// The settings, checked.
+    pub config: Config,
+}
+
+/// Why nothing is to be run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Help or version, as asked for: standard output.
+    Asked(String),
+    /// Arguments or configuration cannot be used: standard error.
+    Unusable(String),
+}
+
+impl Stop {
+    /// The exit status of the process.
+    pub const fn exit_status(&self) -> u8 {
+        match self {
+            Self::Asked(_) => 0,
+            Self::Unusable(_) => 2,
+        }
+    }
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Asked(text) | Self::Unusable(text)) = self;
+        f.write_str(text.trim_end())
+    }
+}
+
+/// Reads the arguments and the environment of this process.
+pub fn parse_process() -> Result<Invocation, Stop> {
+    // A name or value that is not Unicode belongs to somebody else, or is refused for what became of it.
+    let text = |os: OsString| os.to_string_lossy().into_owned();
+    let env = std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect();
+    parse(std::env::args_os(), &env, &|path| std::fs::read_to_string(path))
+}
+
+/// Reads arguments (the program's name first) and environment; `read_file` is all that it touches besides.
+pub fn parse(
+    args: impl IntoIterator<Item = OsString>,
+    env: &BTreeMap<String, String>,
+    read_file: &dyn Fn(&Path) -> io::Result<String>,
+) -> Result<Invocation, Stop> {
+    let args: Vec<OsString> = args.into_iter().collect();
+    refuse_secrets(&args)?;
+    let root = parser().try_get_matches_from(spelt_out(args)).map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Stop::Asked(error.to_string()),
+        _ => Stop::Unusable(error.to_string()),
+    })?;
+    let (name, matches) = root.subcommand().unwrap_or(("run", &root));
+    let (command, profile) = match name {
+        "once" => (Command::Once, Profile::ONCE),
+        "check-config" => (Command::CheckConfig, Profile::RUN),
+        "demo" => (Command::Demo(DemoOptions { seed: seed(matches) }), Profile::DEMO),
+        "simulate" => (Command::Simulate(simulate_options(matches)), Profile::SIMULATE),
+        _ => (Command::Run, Profile::RUN),
+    };
+    let flag = |setting: &Setting| Some((setting.key, matches.get_one::<String>(setting.key)?.clone()));
+    let flags = SETTINGS.iter().filter(|setting| !setting.secret).filter_map(flag).collect();
+    let file = matches.get_one::<PathBuf>("config.file").cloned();
+    let config = Config::read(Sources { flags, env, file, read_file, profile })
+        .map_err(|problems| Stop::Unusable(format!("error: {problems}")))?;
+    Ok(Invocation { command, config })
+}
+
+fn seed(matches: &ArgMatches) -> Option<u64> {
+    matches.get_one("simulator.seed").copied()
+}
+
+fn simulate_options(matches: &ArgMatches) -> SimulateOptions {
+    SimulateOptions {
+        listen_address: matches.get_one("simulator.listen-address").cloned().unwrap_or_default(),
+        seed: seed(matches),
+        faults: matches.get_one("simulator.faults").copied().unwrap_or_default(),
+    }
+}
+
+/// Somebody will try to give a secret as a flag: that is answered before the parser can quote it.
+fn refuse_secrets(args: &[OsString]) -> Result<(), Stop> {
+    for setting in SETTINGS.iter().filter(|setting| setting.secret) {
+        let given = |arg: &OsString| {
+            let arg = arg.to_string_lossy().replace('_', "-");
+            let name = arg.split('=').next().unwrap_or_default();
+            name.strip_prefix("--").is_some_and(|name| name == setting.key.replace('_', "-"))
+        };
+        if args.iter().any(given) {
+            let (key, env) = (setting.key, setting.env());
+            return Err(Stop::Unusable(format!(
+                "error: {key} has no flag, for every user of a machine can read its command lines; \
+                 set {env}, {key} in the file, or {key}_file"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Makes `--switch`, `--switch true` and `--switch=true` the same: the parser would take the word after a lone switch,
+/// which may be the command, for its value.
+fn spelt_out(args: Vec<OsString>) -> Vec<OsString> {
+    let switches: Vec<String> = SETTINGS
+        .iter()
+        .filter(|setting| setting.kind == Kind::Switch)
+        .filter_map(|setting| Some(format!("--{}", setting.flag()?)))
+        .collect();
+    let mut out: Vec<OsString> = Vec::with_capacity(args.len());
+    let mut args = args.into_iter().peekable();
+    while let Some(arg) = args.next() {
+        match arg.to_str().filter(|arg| switches.iter().any(|switch| switch == arg)) {
+            Some(switch) => {
+                let value = args.next_if(|next| next == "true" || next == "false");
+                let value = value.as_deref().and_then(|value| value.to_str()).unwrap_or("true");
+                out.push(format!("{switch}={value}").into());
+            }
+            None => out.push(arg),
+        }
+    }
+    out
+}
+
+/// The parser: commands, and one flag for each setting that may have one, before or behind the command.
+fn parser() -> clap::Command {
+    let seed = Arg::new("simulator.seed")
+        .long("simulator.seed")
+        .value_name("NUMBER")
+        .value_parser(value_parser!(u64))
+        .help("Seed of the simulated conversations [default: another one at each start]")
+        .help_heading("simulator");
+    let address = Arg::new("simulator.listen-address")
+        .long("simulator.listen-address")
+        .value_name("HOST:PORT")
+        .value_parser(listen_address)
+        .default_value("127.0.0.1:10111")
+        .help("Where the simulated API is served")
+        .help_heading("simulator");
+    let faults = Arg::new("simulator.faults")
+        .long("simulator.faults")
+        .value_name("SHARE")
+        .value_parser(share)
+        .default_value("0")
+        .help("Share of requests that fail, 0 to 1")
+        .help_heading("simulator");
+    let command = |name: &'static str, about: &'static str| clap::Command::new(name).about(about).next_line_help(true);
+    let secrets = SETTINGS.iter().filter(|setting| setting.secret);
+    let without_flag =
+        secrets.map(|setting| format!("  {} ({}) [env: {}]\n", setting.key, setting.meaning, setting.env()));
+    clap::Command::new("jelou-exporter")
+        .about("Prometheus and OpenTelemetry exporter for Jelou conversations")
+        .version(REVISION.map_or(VERSION.to_owned(), |revision| format!("{VERSION} (revision {revision})")))
+        .disable_help_subcommand(true)
+        .next_line_help(true)
+        .after_help(format!(
+            "Settings without a flag:\n{}\nA flag goes before the environment, the environment before the file. In the file, \
+             --api.page-size is `page_size:` below `api:`.",
+            without_flag.collect::<String>()
+        ))
+        .subcommand(command("run", "Poll the API, serve the metrics and push them if told to (the default command)"))
+        .subcommand(command("demo", "Run against an embedded simulated API: no credentials, nothing kept").arg(&seed))
+        .subcommand(command("simulate", "Serve only the simulated API").args([seed, address, faults]))
+        .subcommand(command("check-config", "Say what is wrong with the configuration, all at once; 0 if it is usable"))
+        .subcommand(command("once", "Poll once, in memory, and print the metrics"))
+        .arg(
+            Arg::new("config.file")
+                .long("config.file")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .global(true)
+                .help("Settings in YAML [env: JELOU_EXPORTER_CONFIG_FILE]"),
+        )
+        .args(SETTINGS.iter().filter_map(setting_arg))
+}
+
+fn setting_arg(setting: &'static Setting) -> Option<Arg> {
+    let flag = setting.flag()?;
+    let default = match setting.fallback {
+        Fallback::Value(text) | Fallback::Nothing(text) => text,
+    };
+    let help = format!("{} [default: {default}] [env: {}]", capitalized(setting.meaning), setting.env());
+    Some(
+        Arg::new(setting.key)
+            .long(flag)
+            .value_name(setting.kind.value_name())
+            // The schema of histograms may be negative.
+            .allow_negative_numbers(true)
+            .global(true)
+            .help(help)
+            .help_heading(setting.section()),
+    )
+}
+
+/// As the other lines of the help begin.
+fn capitalized(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.trim().parse::<f64>() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err("a number from 0 to 1 is wanted".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

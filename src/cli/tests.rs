@@ -1,0 +1,155 @@
+use super::*;
+
+/// A run with credentials, so that nothing else is missing.
+const CREDENTIALS: [(&str, &str); 2] =
+    [("JELOU_EXPORTER_API_CLIENT_ID", "me"), ("JELOU_EXPORTER_API_CLIENT_SECRET", "hunter2")];
+
+fn invoke(args: &[&str], env: &[(&str, &str)]) -> Result<Invocation, Stop> {
+    let args = std::iter::once("jelou-exporter").chain(args.iter().copied()).map(OsString::from);
+    let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    parse(args, &env, &|path| match path.to_str() {
+        Some("c.yml") => Ok("poll: {interval: 7s}\nlog: {level: debug}".to_owned()),
+        _ => Err(io::ErrorKind::NotFound.into()),
+    })
+}
+
+fn run(args: &[&str]) -> Result<Invocation, Stop> {
+    invoke(args, &CREDENTIALS)
+}
+
+fn refused(args: &[&str]) -> String {
+    let stop = run(args).unwrap_err();
+    assert_eq!(stop.exit_status(), 2);
+    stop.to_string()
+}
+
+#[test]
+fn the_parser_is_sound() {
+    parser().debug_assert();
+}
+
+#[test]
+fn every_command_has_its_name() {
+    let none = DemoOptions { seed: None };
+    let address = "127.0.0.1:10111".to_owned();
+    for (args, command) in [
+        (vec![], Command::Run),
+        (vec!["run"], Command::Run),
+        (vec!["once"], Command::Once),
+        (vec!["check-config"], Command::CheckConfig),
+        (vec!["demo"], Command::Demo(none)),
+        (vec!["demo", "--simulator.seed=7"], Command::Demo(DemoOptions { seed: Some(7) })),
+        (vec!["simulate"], Command::Simulate(SimulateOptions { listen_address: address, seed: None, faults: 0.0 })),
+        (
+            vec!["simulate", "--simulator.seed", "7", "--simulator.listen-address", ":1", "--simulator.faults", "0.1"],
+            Command::Simulate(SimulateOptions { listen_address: "0.0.0.0:1".to_owned(), seed: Some(7), faults: 0.1 }),
+        ),
+    ] {
+        assert_eq!(run(&args).unwrap().command, command, "{args:?}");
+    }
+}
+
+#[test]
+fn flags_stand_before_and_behind_the_command() {
+    for args in [
+        ["--log.level", "debug", "--metrics.native-histogram-schema", "-4", "once", "--config.file=c.yml"],
+        ["once", "--config.file", "c.yml", "--log.level=debug", "--metrics.native-histogram-schema", "-4"],
+        ["--config.file", "c.yml", "--metrics.native-histogram-schema", "-4", "--log.level=debug", "once"],
+    ] {
+        let Invocation { command, config } = run(&args).unwrap();
+        assert_eq!(command, Command::Once);
+        assert_eq!((config.poll.interval.as_secs(), config.metrics.schema), (7, -4));
+        assert_eq!(config.log.level, tracing::Level::DEBUG);
+    }
+}
+
+#[test]
+fn a_switch_may_stand_alone() {
+    for (args, counts) in [
+        (vec!["--poll.count-initial", "run"], true),
+        (vec!["--poll.count-initial", "true", "run"], true),
+        (vec!["run", "--poll.count-initial"], true),
+        (vec!["--poll.count-initial=true"], true),
+        (vec!["--poll.count-initial", "false"], false),
+        (vec!["--poll.count-initial=false"], false),
+        (vec![], false),
+    ] {
+        assert_eq!(run(&args).unwrap().config.poll.count_initial, counts, "{args:?}");
+    }
+    assert!(
+        refused(&["--poll.count-initial=perhaps"])
+            .contains("poll.count_initial = \"perhaps\" (--poll.count-initial): true or false is wanted")
+    );
+}
+
+#[test]
+fn what_is_unknown_is_refused_with_what_was_meant() {
+    for (args, said) in [
+        (vec!["--api.ulr", "x"], "'--api.url'"),
+        (vec!["--api.client_id=x"], "'--api.client-id'"),
+        (vec!["chek-config"], "'check-config'"),
+        (vec!["--simulator.seed", "7", "demo"], "'demo --simulator.seed'"),
+        (vec!["simulate", "--simulator.faults", "2"], "a number from 0 to 1 is wanted"),
+        (vec!["simulate", "--simulator.listen-address", "x"], "host:port is wanted"),
+        (vec!["--log.level"], "a value is required"),
+    ] {
+        let text = refused(&args);
+        assert!(text.contains(said), "{args:?}: {text}");
+    }
+}
+
+#[test]
+fn a_secret_as_a_flag_is_refused_unseen() {
+    for args in [
+        vec!["--api.client-secret", "hunter2"],
+        vec!["--api.client-secret=hunter2"],
+        vec!["once", "--api.client_secret=hunter2"],
+        vec!["--api.client-secrt=hunter2"],
+    ] {
+        assert!(!refused(&args).contains("hunter2"), "{args:?}");
+    }
+    assert!(refused(&["--api.client-secret=x"]).contains("set JELOU_EXPORTER_API_CLIENT_SECRET"));
+}
+
+#[test]
+fn help_names_every_setting_by_section() {
+    for args in [vec!["--help"], vec!["-h"], vec!["simulate", "--help"]] {
+        let stop = run(&args).unwrap_err();
+        assert_eq!(stop.exit_status(), 0);
+        let text = stop.to_string();
+        for setting in SETTINGS.iter().filter(|setting| !setting.secret) {
+            assert!(text.contains(&format!("--{} <", setting.flag().unwrap())), "{text}");
+            assert!(
+                text.contains(&format!("[default: {}] [env: {}]", setting.default_text(), setting.env())),
+                "{text}"
+            );
+        }
+    }
+    let text = run(&["--help"]).unwrap_err().to_string();
+    assert!(
+        text.contains("\npoll:\n      --poll.interval <DURATION>\n          From start to start; never two polls"),
+        "{text}"
+    );
+    assert!(text.contains("JELOU_EXPORTER_API_CLIENT_SECRET]"), "{text}");
+}
+
+#[test]
+fn the_version_is_told() {
+    let version = run(&["--version"]).unwrap_err();
+    assert_eq!(version.exit_status(), 0);
+    let revision = REVISION.map(|revision| format!(" (revision {revision})")).unwrap_or_default();
+    assert_eq!(version.to_string(), format!("jelou-exporter {VERSION}{revision}"));
+}
+
+#[test]
+fn a_configuration_that_cannot_be_used_is_told_whole() {
+    insta::assert_snapshot!(
+        invoke(&["--api.page-size", "0", "--config.file", "/no"], &[("JELOU_EXPORTER_LOG_LVL", "x")]).unwrap_err(),
+        @r#"
+    error: the configuration cannot be used (3 problems):
+      config.file (/no): the file cannot be read: entity not found
+      JELOU_EXPORTER_LOG_LVL: unknown environment variable; did you mean JELOU_EXPORTER_LOG_LEVEL?
+      api.page_size = "0" (--api.page-size): a whole number from 1 to 1000 is wanted
+    "#
+    );
+}

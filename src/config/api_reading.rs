@@ -1,0 +1,131 @@
+//! Reads the section `api`: above all, whether the credentials can work.
+
+use jiff::tz::TimeZone;
+
+use super::api::{ApiSettings, AuthScheme, Dialect};
+use super::given::quoted;
+use super::nearest::nearest;
+use super::reader::{LONGER_THAN_ZERO, Reader};
+use super::secret::Secret;
+use super::values::{base_url, line, url_path, whole};
+
+/// Reads the section. Without `needs_credentials` they may be missing.
+pub(super) fn read(from: &mut Reader<'_>, needs_credentials: bool) -> Option<ApiSettings> {
+    let url = from.value("api.url", base_url);
+    let dialect = from.choice("api.dialect", Dialect::named);
+    let path = from.optional("api.path", url_path);
+    let client_id = client_id(from);
+    let auth = from.choice("api.auth", AuthScheme::named);
+    let client_secret = client_secret(from, auth);
+    let client_secret_file = from.optional("api.client_secret_file", |text| Ok(text.trim().into()));
+    if needs_credentials {
+        credentials(from, auth);
+    }
+    let timezone = from.value("api.timezone", timezone);
+    let page_size = from.value("api.page_size", |text| whole(text, 1..=1000));
+    let timeout = from.duration("api.timeout", LONGER_THAN_ZERO);
+    let requests_per_second = from.value("api.requests_per_second", rate);
+    let account = from.value("api.account", line);
+    let (timezone, timezone_name) = timezone?;
+    Some(ApiSettings {
+        url: url?,
+        dialect: dialect?,
+        path: path?,
+        client_id: client_id?,
+        client_secret: client_secret?,
+        client_secret_file: client_secret_file?,
+        auth: auth?,
+        timezone,
+        timezone_name,
+        page_size: page_size?,
+        timeout: timeout?,
+        requests_per_second: requests_per_second?,
+        account: account?,
+    })
+}
+
+fn client_id(from: &mut Reader<'_>) -> Option<Option<String>> {
+    // Not shown: a colon means that the secret was pasted along.
+    if from.given("api.client_id").is_some_and(|given| given.text.contains(':')) {
+        from.refuse_unseen("api.client_id", "it holds a colon; the part behind it belongs into api.client_secret");
+        return None;
+    }
+    from.optional("api.client_id", |text| match line(text)? {
+        id if id.is_ascii() => Ok(id),
+        _ => Err("only ASCII can be sent".to_owned()),
+    })
+}
+
+fn client_secret(from: &mut Reader<'_>, auth: Option<AuthScheme>) -> Option<Option<Secret>> {
+    from.optional("api.client_secret", |text| usable_secret(text, auth).map(|secret| Secret::new(secret.to_owned())))
+}
+
+/// A secret without the line end that editors and `echo` leave behind it.
+fn usable_secret(text: &str, auth: Option<AuthScheme>) -> Result<&str, String> {
+    let secret = text.trim_end_matches(['\r', '\n']);
+    if secret.trim().is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    if secret.chars().any(char::is_control) {
+        return Err("a secret of one line is wanted".to_owned());
+    }
+    if auth == Some(AuthScheme::Raw) && !secret.is_ascii() {
+        return Err("only ASCII can be sent with api.auth raw".to_owned());
+    }
+    Ok(secret)
+}
+
+/// Checks that an id and exactly one secret are there.
+fn credentials(from: &mut Reader<'_>, auth: Option<AuthScheme>) {
+    if from.given("api.client_id").is_none() {
+        from.refuse_unseen("api.client_id", "it is missing: set JELOU_EXPORTER_API_CLIENT_ID (demo needs none)");
+    }
+    let secret = from.given("api.client_secret").is_some();
+    let file = from.given("api.client_secret_file").map(|given| given.text.trim().to_owned());
+    match file {
+        Some(_) if secret => {
+            from.refuse("api.client_secret_file", "api.client_secret is given too; keep one and set the other to \"\"");
+        }
+        Some(path) => match from.file(path.as_ref()) {
+            Err(error) => from.refuse("api.client_secret_file", format!("the file cannot be read: {error}")),
+            Ok(text) => {
+                if let Err(why) = usable_secret(&text, auth) {
+                    from.refuse("api.client_secret_file", format!("what the file holds cannot be used: {why}"));
+                }
+            }
+        },
+        None if secret => {}
+        None => {
+            let env = "JELOU_EXPORTER_API_CLIENT_SECRET";
+            let what = format!("it is missing: set {env} or api.client_secret_file");
+            from.refuse_unseen("api.client_secret", what);
+        }
+    }
+}
+
+fn timezone(text: &str) -> Result<(TimeZone, String), String> {
+    let text = line(text)?;
+    match TimeZone::get(&text) {
+        Ok(zone) => {
+            // The database knows names in any case; the header takes the proper one.
+            let name = zone.iana_name().unwrap_or(&text).to_owned();
+            Ok((zone, name))
+        }
+        Err(_) => {
+            let names: Vec<String> = jiff::tz::db().available().map(|name| name.as_str().to_owned()).collect();
+            let near = nearest(&text, names.iter().map(String::as_str)).unwrap_or("UTC");
+            Err(format!("no time zone of this name is known; did you mean {}?", quoted(near)))
+        }
+    }
+}
+
+/// The slowest budget that is taken: one request an hour and a half. Slower ones are slips, and overflow delays.
+const SLOWEST: f64 = 0.000_2;
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.trim().parse::<f64>() {
+        Ok(rate) if rate.is_finite() && rate >= SLOWEST => Ok(rate),
+        Ok(rate) if rate.is_finite() && rate > 0.0 => Err(format!("it must be at least {SLOWEST}")),
+        _ => Err("a number above 0 is wanted, like 2 or 0.5".to_owned()),
+    }
+}

@@ -1,0 +1,50 @@
+//! What a command changes about the settings: other defaults, and what it takes no setting for.
+
+/// How one command reads the settings.
+#[derive(Clone, Copy, Debug)]
+pub struct Profile {
+    /// Whether the upstream's credentials must be there.
+    pub(super) needs_credentials: bool,
+    /// Whether nothing that is said about `api.*` holds, because no real API is asked.
+    pub(super) without_api: bool,
+    /// What the command itself decides, whatever anybody says.
+    pub(super) fixed: &'static [(&'static str, &'static str)],
+    /// What holds in place of the usual default.
+    pub(super) defaults: &'static [(&'static str, &'static str)],
+}
+
+/// The API of `demo`. The application puts the simulator's address in; until then the port is 0, where nothing listens,
+/// so that no slip can send invented credentials to the real API.
+const SIMULATED: &[(&str, &str)] = &[
+    ("api.url", "http://127.0.0.1:0"),
+    ("api.client_id", "demo"),
+    ("api.client_secret", "demo"),
+    ("api.requests_per_second", "50"),
+    ("api.account", "demo"),
+    ("poll.count_initial", "true"),
+    ("state.path", ""),
+];
+
+impl Profile {
+    /// `run` and `check-config`.
+    pub const RUN: Self = Self { needs_credentials: true, without_api: false, fixed: &[], defaults: &[] };
+
+    /// `once`: one poll in memory, whose history counts, for there is nothing else to show.
+    pub const ONCE: Self = Self { fixed: &[("poll.count_initial", "true"), ("state.path", "")], ..Self::RUN };
+
+    /// `demo`: everything on loopback, soon to be seen, whatever credentials lie about.
+    pub const DEMO: Self = Self {
+        needs_credentials: false,
+        without_api: true,
+        fixed: SIMULATED,
+        defaults: &[("poll.interval", "2s"), ("otlp.interval", "5s"), ("web.listen_address", "127.0.0.1:10110")],
+    };
+
+    /// `simulate`: of the settings only those of the log matter.
+    pub const SIMULATE: Self = Self { defaults: &[], ..Self::DEMO };
+
+    /// Whether the command takes no setting for this key.
+    pub(super) fn ignores(&self, key: &str) -> bool {
+        self.without_api && key.starts_with("api.") || self.fixed.iter().any(|(fixed, _)| *fixed == key)
+    }
+}

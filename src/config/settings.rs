@@ -1,0 +1,263 @@
+//! The one table of settings. Flags, environment names, file keys, `--help` and the README's table are derived from it.
+
+use super::nearest::nearest;
+
+/// What every environment name begins with.
+pub const ENV_PREFIX: &str = "JELOU_EXPORTER_";
+
+/// What a setting holds: how `--help` names its value and how the file may write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Free text.
+    Text,
+    /// An absolute URL; what may be a credential inside is not printed.
+    Url,
+    /// The path of a file.
+    File,
+    /// A path of a URL.
+    Path,
+    /// `host:port`.
+    Address,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A number with a unit.
+    Duration,
+    /// Durations, with commas between.
+    Durations,
+    /// Words, with commas between.
+    Words,
+    /// A whole number.
+    Whole,
+    /// A number, fractions allowed.
+    Number,
+    /// `true` or `false`; its flag may stand alone.
+    Switch,
+}
+
+impl Kind {
+    /// How `--help` names the value.
+    pub fn value_name(self) -> String {
+        match self {
+            Self::Text => "TEXT".to_owned(),
+            Self::Url => "URL".to_owned(),
+            Self::File => "FILE".to_owned(),
+            Self::Path => "PATH".to_owned(),
+            Self::Address => "HOST:PORT".to_owned(),
+            Self::Choice(words) => words.join("|"),
+            Self::Duration => "DURATION".to_owned(),
+            Self::Durations => "DURATION,...".to_owned(),
+            Self::Words => "WORD,...".to_owned(),
+            Self::Whole | Self::Number => "NUMBER".to_owned(),
+            Self::Switch => "true|false".to_owned(),
+        }
+    }
+
+    /// Whether the file may give a YAML list.
+    pub const fn is_list(self) -> bool {
+        matches!(self, Self::Durations | Self::Words)
+    }
+
+    /// Whether a bare number or `true` in the file cannot be meant: YAML has read `0x10` and `1e3` before we see them.
+    pub const fn is_text(self) -> bool {
+        matches!(self, Self::Text | Self::Url | Self::File | Self::Path | Self::Address | Self::Choice(_) | Self::Words)
+    }
+}
+
+/// What holds when nobody says anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fallback {
+    /// This value, written as a user would write it.
+    Value(&'static str),
+    /// No value; the word tells what that means.
+    Nothing(&'static str),
+}
+
+/// One setting.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// `section.name`, as in the file.
+    pub key: &'static str,
+    /// What it holds.
+    pub kind: Kind,
+    /// What holds by default.
+    pub fallback: Fallback,
+    /// What it means, in one line.
+    pub meaning: &'static str,
+    /// Whether its value is a credential: it then has no flag and is never printed.
+    pub secret: bool,
+}
+
+impl Setting {
+    const fn new(key: &'static str, kind: Kind, fallback: Fallback, meaning: &'static str) -> Self {
+        Self { key, kind, fallback, meaning, secret: false }
+    }
+
+    const fn secret(self) -> Self {
+        Self { secret: true, ..self }
+    }
+
+    /// The part of the key before the dot.
+    pub fn section(&self) -> &'static str {
+        self.key.split_once('.').map_or(self.key, |(section, _)| section)
+    }
+
+    /// The flag without its leading dashes. A credential has none: every user of a machine can read its command lines.
+    pub fn flag(&self) -> Option<String> {
+        (!self.secret).then(|| self.key.replace('_', "-"))
+    }
+
+    /// The name of the environment variable.
+    pub fn env(&self) -> String {
+        format!("{ENV_PREFIX}{}", self.key.replace('.', "_").to_uppercase())
+    }
+
+    /// The default as the documentation shows it.
+    pub const fn default_text(&self) -> &'static str {
+        match self.fallback {
+            Fallback::Value(text) | Fallback::Nothing(text) => text,
+        }
+    }
+}
+
+/// The setting with this key.
+pub fn setting(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.key == key)
+}
+
+/// The known key that looks most like this one.
+pub fn nearest_key(key: &str) -> &'static str {
+    nearest(key, SETTINGS.iter().map(|setting| setting.key)).unwrap_or(SETTINGS[0].key)
+}
+
+/// The README's table of settings.
+pub fn markdown_table() -> String {
+    let mut table = "| key | default | meaning |\n|---|---|---|\n".to_owned();
+    for setting in SETTINGS {
+        let default = match setting.fallback {
+            Fallback::Value(_) => format!("`{}`", setting.default_text()),
+            Fallback::Nothing(text) => text.to_owned(),
+        };
+        // Backslashes keep the bar of an alternative from ending the cell.
+        let meaning = setting.meaning.replace('|', "\\|");
+        table.push_str(&format!("| `{}` | {default} | {meaning} |\n", setting.key));
+    }
+    table
+}
+
+use Fallback::{Nothing, Value};
+use Setting as S;
+
+/// Every setting, in the order of the documentation.
+#[rustfmt::skip]
+pub const SETTINGS: &[Setting] = &[
+    S::new("api.url", Kind::Url, Value("https://api.jelou.ai"), "base URL; redirects are not followed"),
+    S::new("api.dialect", Kind::Choice(&["metrics-post", "external-get"]), Value("metrics-post"),
+        "which form of the API is spoken: `metrics-post` or `external-get`"),
+    S::new("api.path", Kind::Path, Nothing("by dialect"), "path override"),
+    S::new("api.client_id", Kind::Text, Nothing("none"), "credentials, first half"),
+    S::new("api.client_secret", Kind::Text, Nothing("none"), "credentials, second half; has no flag").secret(),
+    S::new("api.client_secret_file", Kind::File, Nothing("none"),
+        "file that holds the second half instead; read again whenever a 401 comes"),
+    S::new("api.auth", Kind::Choice(&["basic", "raw"]), Value("basic"), "how credentials are sent: `basic` or `raw`"),
+    S::new("api.timezone", Kind::Text, Value("America/Guayaquil"), "sent in the `timezone` header; reads zone-less dates"),
+    S::new("api.page_size", Kind::Whole, Value("50"), "records a page, 1 to 1000: asked for; what comes back decides"),
+    S::new("api.timeout", Kind::Duration, Value("30s"), "one request, whole"),
+    S::new("api.requests_per_second", Kind::Number, Value("2"), "one budget for every request, fractions allowed"),
+    S::new("api.account", Kind::Text, Value("default"), "value of the `account` label; the identity of the state"),
+    S::new("poll.interval", Kind::Duration, Value("60s"), "from start to start; never two polls at once"),
+    S::new("poll.overlap", Kind::Duration, Value("10m"), "the newest stretch, read at every poll"),
+    S::new("poll.horizon", Kind::Duration, Value("7d"), "the oldest start that is still asked for"),
+    S::new("poll.sweep_interval", Kind::Duration, Value("6h"), "how often everything back to the horizon is read again"),
+    S::new("poll.initial_lookback", Kind::Duration, Value("24h"),
+        "how much history the first start reads; at most `poll.horizon`"),
+    S::new("poll.count_initial", Kind::Switch, Value("false"), "count that history instead of beginning at zero"),
+    S::new("state.path", Kind::File, Value("jelou-exporter.db"), "the checkpoint; `\"\"` keeps state in memory only"),
+    S::new("web.listen_address", Kind::Address, Value("0.0.0.0:10110"), "`host:port`; port 0 picks one and the log names it"),
+    S::new("web.telemetry_path", Kind::Path, Value("/metrics"), "where the metrics are served"),
+    S::new("otlp.endpoint", Kind::Url, Nothing("none (off)"),
+        "base URL for HTTP (`/v1/metrics` is appended), target for gRPC; the standard `OTEL_*` variables hold"),
+    S::new("otlp.protocol", Kind::Choice(&["http/protobuf", "grpc"]), Value("http/protobuf"), "`http/protobuf` or `grpc`"),
+    S::new("otlp.interval", Kind::Duration, Value("60s"), "from push to push"),
+    S::new("otlp.timeout", Kind::Duration, Value("10s"), "one push, whole"),
+    S::new("otlp.histograms", Kind::Choice(&["explicit", "exponential"]), Value("explicit"),
+        "buckets that are pushed: `explicit` or `exponential`"),
+    S::new("metrics.reply_time_buckets", Kind::Durations, Value("5s, 10s, 15s, 30s, 1m, 2m, 3m, 5m, 10m, 15m, 30m, 1h, 2h, 4h, 8h"),
+        "bounds of the reply times, ascending"),
+    S::new("metrics.duration_buckets", Kind::Durations, Value("1m, 2m, 5m, 10m, 15m, 30m, 1h, 2h, 4h, 8h, 12h, 24h"),
+        "bounds of the conversation durations, ascending"),
+    S::new("metrics.native_histogram_schema", Kind::Whole, Value("3"), "-4 to 8; buckets per doubling = 2^schema"),
+    S::new("metrics.reply_target", Kind::Duration, Value("5m"), "the promise that `decided` measures; always a bucket bound"),
+    S::new("metrics.reply_target_excluded_origins", Kind::Words, Value("broadcast, induced_by_operator"),
+        "conversations that no customer is waiting in"),
+    S::new("metrics.recent_window", Kind::Duration, Value("1h"), "window of the `_recent_` percentiles"),
+    S::new("metrics.max_label_sets", Kind::Whole, Value("2000"),
+        "(bot, team) pairs per account; the rest fold into `bot=\"__overflow__\",team=\"__overflow__\"`"),
+    S::new("metrics.stale_after", Kind::Duration, Value("15m"), "when facts of the moment leave, if no poll succeeds"),
+    S::new("log.level", Kind::Choice(&["error", "warn", "info", "debug", "trace"]), Value("info"),
+        "least weight of what is logged: `error`, `warn`, `info`, `debug` or `trace`"),
+    S::new("log.format", Kind::Choice(&["logfmt", "json"]), Value("logfmt"), "`logfmt` or `json`, on stderr"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::super::{AuthScheme, Dialect, HistogramForm, LogFormat, OtlpProtocol};
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn names_follow_from_the_key() {
+        let id = setting("api.client_id").unwrap();
+        assert_eq!((id.flag().as_deref(), id.env().as_str()), (Some("api.client-id"), "JELOU_EXPORTER_API_CLIENT_ID"));
+        assert_eq!(id.section(), "api");
+        assert_eq!(setting("api.client_secret").unwrap().flag(), None);
+        assert!(setting("api.nothing").is_none());
+    }
+
+    #[test]
+    fn no_name_is_taken_twice() {
+        let names = |of: fn(&Setting) -> String| SETTINGS.iter().map(of).collect::<BTreeSet<_>>().len();
+        assert_eq!(names(|setting| setting.key.to_owned()), SETTINGS.len());
+        assert_eq!(names(Setting::env), SETTINGS.len());
+    }
+
+    #[test]
+    fn the_nearest_key_is_the_one_that_was_meant() {
+        for (written, meant) in [
+            ("api.ulr", "api.url"),
+            ("api.client-id", "api.client_id"),
+            ("api.clientSecret", "api.client_secret"),
+            ("apí.timeout", "api.timeout"),
+            ("poll.intervall", "poll.interval"),
+            ("web.listen", "web.listen_address"),
+            ("metrics.reply_buckets", "metrics.reply_time_buckets"),
+            ("metrics.target", "metrics.reply_target"),
+            ("logs.level", "log.level"),
+            ("state.file", "state.path"),
+        ] {
+            assert_eq!(nearest_key(written), meant, "{written}");
+        }
+    }
+
+    #[test]
+    fn words_are_those_that_are_understood() {
+        let words = |key: &str| match setting(key).unwrap().kind {
+            Kind::Choice(words) => words.to_vec(),
+            kind => panic!("{key} is {kind:?}"),
+        };
+        let dialects: Vec<_> = Dialect::ALL.iter().map(|dialect| dialect.as_str()).collect();
+        let schemes: Vec<_> = AuthScheme::ALL.iter().map(|scheme| scheme.as_str()).collect();
+        assert_eq!((words("api.dialect"), words("api.auth")), (dialects, schemes));
+        assert!(words("otlp.protocol").into_iter().all(|word| OtlpProtocol::named(word).is_some()));
+        assert!(words("otlp.histograms").into_iter().all(|word| HistogramForm::named(word).is_some()));
+        assert!(words("log.format").into_iter().all(|word| LogFormat::named(word).is_some()));
+    }
+
+    #[test]
+    fn the_table_has_a_row_for_every_setting() {
+        let table = markdown_table();
+        assert_eq!(table.lines().count(), SETTINGS.len() + 2);
+        assert!(table.contains("| `api.url` | `https://api.jelou.ai` | base URL; redirects are not followed |\n"));
+        assert!(table.contains("| `api.path` | by dialect | path override |\n"));
+        assert!(table.lines().all(|line| line.matches('|').count() == 4), "{table}");
+    }
+}

@@ -1,0 +1,26 @@
+//! Where the metrics are served.
+
+use super::reader::Reader;
+use super::values::{listen_address, url_path};
+
+/// Settings of the section `web`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebSettings {
+    /// `host:port`, ready to be bound; port 0 picks one.
+    pub listen_address: String,
+    /// The path of the metrics; never one of the other endpoints.
+    pub telemetry_path: String,
+}
+
+/// Paths that serve something else.
+const TAKEN: [&str; 3] = ["/", "/-/healthy", "/-/ready"];
+
+/// Reads the section.
+pub(super) fn read(from: &mut Reader<'_>) -> Option<WebSettings> {
+    let listen_address = from.value("web.listen_address", listen_address);
+    let telemetry_path = from.value("web.telemetry_path", |text| match url_path(text)? {
+        path if TAKEN.contains(&path.as_str()) => Err("something else is served there; /metrics is usual".to_owned()),
+        path => Ok(path),
+    });
+    Some(WebSettings { listen_address: listen_address?, telemetry_path: telemetry_path? })
+}

@@ -1,0 +1,153 @@
+//! YAML as a tree that forgets nothing: doubled keys are kept, so that they can be reported.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+
+/// A node of the document.
+#[derive(Debug, PartialEq)]
+pub(super) enum Node {
+    /// Nothing, or `null`.
+    Null,
+    /// A string, quoted or one that can be nothing else.
+    Text(String),
+    /// What YAML took for a number or a truth value, as it understood it.
+    Bare(String),
+    /// A list.
+    List(Vec<Node>),
+    /// A map, in the order and with the doubles of the document.
+    Map(Vec<(Node, Node)>),
+}
+
+/// Reads one document; an empty one is [`Node::Null`].
+pub(super) fn parse(text: &str) -> Result<Node, String> {
+    serde_norway::from_str(text).map_err(|error| {
+        let message = error.to_string();
+        // Complaints about a value quote it, and it may be a secret; those about the syntax do not.
+        if !message.contains("invalid ") {
+            return message;
+        }
+        let place = error.location().map(|at| format!(" at line {} column {}", at.line(), at.column()));
+        format!("a value that cannot be read{}", place.unwrap_or_default())
+    })
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NodeVisitor)
+    }
+}
+
+struct NodeVisitor;
+
+impl<'de> Visitor<'de> for NodeVisitor {
+    type Value = Node;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value without a tag")
+    }
+
+    fn visit_unit<E>(self) -> Result<Node, E> {
+        Ok(Node::Null)
+    }
+
+    // What an empty document is.
+    fn visit_none<E>(self) -> Result<Node, E> {
+        Ok(Node::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
+        Ok(Node::Bare(value.to_string()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
+        Ok(Node::Bare(value.to_string()))
+    }
+
+    fn visit_i128<E>(self, value: i128) -> Result<Node, E> {
+        Ok(Node::Bare(value.to_string()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
+        Ok(Node::Bare(value.to_string()))
+    }
+
+    fn visit_u128<E>(self, value: u128) -> Result<Node, E> {
+        Ok(Node::Bare(value.to_string()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Node, E> {
+        Ok(Node::Bare(value.to_string()))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Node, E> {
+        Ok(Node::Text(value.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Node, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Node::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Node, A::Error> {
+        let mut map = Vec::new();
+        while let Some(entry) = entries.next_entry()? {
+            map.push(entry);
+        }
+        Ok(Node::Map(map))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_document_becomes_a_tree() {
+        let text = |text: &str| Node::Text(text.to_owned());
+        let bare = |text: &str| Node::Bare(text.to_owned());
+        assert_eq!(parse(""), Ok(Node::Null));
+        assert_eq!(parse("# nothing\n"), Ok(Node::Null));
+        assert_eq!(
+            parse("a: [1, 0.5, true, ~, '2', 0012, -3, 340282366920938463463374607431768211455]\na: 5m"),
+            Ok(Node::Map(vec![
+                (
+                    text("a"),
+                    Node::List(vec![
+                        bare("1"),
+                        bare("0.5"),
+                        bare("true"),
+                        Node::Null,
+                        text("2"),
+                        text("0012"),
+                        bare("-3"),
+                        bare("340282366920938463463374607431768211455"),
+                    ])
+                ),
+                (text("a"), text("5m")),
+            ]))
+        );
+    }
+
+    #[test]
+    fn errors_name_the_place_and_no_value() {
+        for document in ["a: !!int hunter2", "a: !!float hunter2", "a: !!bool hunter2", "a: !hunter2 x"] {
+            assert_eq!(parse(document).unwrap_err(), "a value that cannot be read at line 1 column 4", "{document}");
+        }
+        let syntax = parse("a: [1\nb: hunter2").unwrap_err();
+        assert!(syntax.contains("line 2") && !syntax.contains("hunter2"), "{syntax}");
+        assert!(parse("a: 1\n---\nb: 2").unwrap_err().contains("more than one document"));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_makes_it_panic(text in "\\PC*|[-a-c:\\[\\]{},&*!|>'\"#~0-9. \n]{0,60}") {
+            let _ = parse(&text);
+        }
+    }
+}
