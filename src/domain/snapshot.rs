@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::catalog::{Family, FamilyId};
-use super::distribution::Distribution;
+use super::distribution::{Distribution, Layout};
 use super::label::{
     AmendedField, ExportResult, LabelValue, LogLevel, Outcome, PollResult, RecordResult, Tally, UnknownField,
     WalkResult,
@@ -36,6 +36,13 @@ pub struct Conversations {
     /// When the facts of the moment leave (rule **stale**).
     pub moments_until: UnixMillis,
 }
+
+/// Bounds of `jelou_exporter_poll_duration_seconds`, milliseconds.
+const POLL_BOUNDS: [u64; 11] = [100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 60_000, 120_000, 300_000];
+/// Bounds of `jelou_exporter_api_request_duration_seconds`, milliseconds.
+const REQUEST_BOUNDS: [u64; 11] = [10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000];
+/// Exponential buckets of the exporter's own times: 8 per doubling.
+const OWN_SCHEMA: i8 = 3;
 
 /// The percentiles that the `_recent_` families show.
 pub const PERCENTILES: [f64; 4] = [50.0, 90.0, 95.0, 99.0];
@@ -125,6 +132,39 @@ pub struct Own {
     pub unsettled: u64,
     /// (bot, team) pairs.
     pub label_sets: u64,
+}
+
+impl Own {
+    /// The numbers of a process that has done nothing yet; times in milliseconds.
+    pub fn new(process_start: UnixMillis, revision: &'static str, reply_target: u64, poll_interval: u64) -> Self {
+        let times = |bounds: &[u64]| Distribution::new(Arc::new(Layout::new(bounds.iter().copied(), OWN_SCHEMA)), process_start);
+        Self {
+            process_start,
+            revision,
+            up: false,
+            company: None,
+            reply_target,
+            poll_interval,
+            polls: Tally::default(),
+            poll_duration: times(&POLL_BOUNDS),
+            last_poll: None,
+            last_success: None,
+            last_sweep: None,
+            data_complete: None,
+            walks: Tally::default(),
+            api_requests: Tally::default(),
+            api_request_duration: times(&REQUEST_BOUNDS),
+            api_retries: 0,
+            budget_wait: 0,
+            clock_offset: None,
+            records: Tally::default(),
+            unknown_values: Tally::default(),
+            abandoned: 0,
+            ledger_entries: 0,
+            unsettled: 0,
+            label_sets: 0,
+        }
+    }
 }
 
 /// What moves between snapshots: counted where it happens, read when it is shown.

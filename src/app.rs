@@ -1,0 +1,200 @@
+//! The one wiring place: opens what is needed, binds the port, supervises the tasks, stops them in order.
+
+mod assemble;
+mod demo;
+mod tasks;
+
+use std::fmt;
+use std::io::{self, Write as _};
+use std::sync::Arc;
+
+use prometheus::process_collector::ProcessCollector;
+use tokio::net::TcpListener;
+use tracing::{info, warn};
+
+use crate::cli::{Command, Invocation};
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, LogFormat};
+use crate::domain::label::LogLevel;
+use crate::http::{self, HttpState};
+use crate::live::LiveStats;
+use crate::logging;
+use crate::poller::PollError;
+use crate::push::{self, PushError};
+use crate::render::text;
+use tasks::{Stopped, Tasks};
+
+/// Why the process ends with status 1.
+#[derive(Debug)]
+pub enum AppError {
+    /// The address to listen on cannot be had.
+    Listen {
+        /// `host:port`.
+        address: String,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The API client cannot be made.
+    Client(String),
+    /// The OTLP settings cannot be used.
+    Push(PushError),
+    /// `once` failed.
+    Poll(PollError),
+    /// Standard output cannot be written.
+    Output(io::Error),
+    /// A task ended that should not have.
+    TaskDied {
+        /// Which one.
+        task: &'static str,
+        /// Why.
+        why: String,
+    },
+    /// The process could not be set up (signals, runtime).
+    Setup(String),
+}
+
+impl fmt::Display for AppError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listen { address, error } => {
+                write!(f, "cannot listen on {address}: {error}; set web.listen_address to an address that is free")
+            }
+            Self::Client(why) => write!(f, "the API client cannot be made: {why}"),
+            Self::Push(error) => write!(f, "{error}"),
+            Self::Poll(error) => write!(f, "the poll failed: {error}"),
+            Self::Output(error) => write!(f, "standard output cannot be written: {error}"),
+            Self::TaskDied { task, why } => write!(f, "the task {task} ended unexpectedly ({why}); the process ends with it"),
+            Self::Setup(why) => write!(f, "the process cannot be set up: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for AppError {}
+
+/// Does what the command line asked for, until it is done or the process is told to stop.
+///
+/// # Errors
+///
+/// Whatever ends the process with status 1.
+pub fn run(invocation: Invocation) -> Result<(), AppError> {
+    let Invocation { command, config } = invocation;
+    if command == Command::CheckConfig {
+        return check_config(&config);
+    }
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let live = Arc::new(LiveStats::new(config.otlp.endpoint.is_some() && command != Command::Once));
+    let format = match config.log.format {
+        LogFormat::Logfmt => logging::LogFormat::Logfmt,
+        LogFormat::Json => logging::LogFormat::Json,
+    };
+    logging::init(log_level(config.log.level), format, Arc::clone(&clock), Arc::clone(&live))
+        .map_err(|error| AppError::Setup(error.to_string()))?;
+    for warning in &config.warnings {
+        warn!("{warning}");
+    }
+    // Two threads: one may encode while the other polls. The work is a trickle, and each thread costs memory.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| AppError::Setup(error.to_string()))?;
+    let result = runtime.block_on(async {
+        match command {
+            Command::Run | Command::CheckConfig => serve(config, clock, live).await,
+            Command::Once => once(config, clock, live).await,
+            Command::Demo(options) => demo::demo(options, config, clock, live).await,
+            Command::Simulate(options) => demo::simulate(options, clock).await,
+        }
+    });
+    // A look-up of a name may block a thread for long; nobody waits for it.
+    runtime.shutdown_background();
+    result
+}
+
+fn check_config(config: &Config) -> Result<(), AppError> {
+    let mut out = io::stdout().lock();
+    for warning in &config.warnings {
+        writeln!(out, "warning: {warning}").map_err(AppError::Output)?;
+    }
+    writeln!(out, "The configuration is usable.").map_err(AppError::Output)
+}
+
+/// Polls, serves and pushes until the process is told to stop.
+async fn serve(config: Config, clock: Arc<dyn Clock>, live: Arc<LiveStats>) -> Result<(), AppError> {
+    let stop = tasks::stop_signal()?;
+    let bound = bind(&config).await?;
+    serve_on(bound, config, clock, live, stop).await
+}
+
+async fn bind(config: &Config) -> Result<TcpListener, AppError> {
+    let address = config.web.listen_address.clone();
+    TcpListener::bind(&address).await.map_err(|error| AppError::Listen { address, error })
+}
+
+async fn serve_on(
+    listener: TcpListener,
+    config: Config,
+    clock: Arc<dyn Clock>,
+    live: Arc<LiveStats>,
+    stop: impl Future<Output = &'static str>,
+) -> Result<(), AppError> {
+    let address = listener
+        .local_addr()
+        .map_err(|error| AppError::Listen { address: config.web.listen_address.clone(), error })?;
+    if let Some(path) = &config.state.path {
+        warn!(
+            path = %path.display(),
+            "state.path is not kept yet: after a restart counting begins at zero, and the time in between is not counted"
+        );
+    }
+    let (poller, snapshots) = assemble::poller(&config, &clock)?;
+    let state = HttpState::new(snapshots.clone(), Arc::clone(&clock), Arc::clone(&live), &*config.web.telemetry_path);
+    let push = assemble::push_options(&config);
+
+    let mut tasks = Tasks::new();
+    tasks.spawn_until_stop("web server", |stopped: Stopped| async move {
+        http::serve(listener, state, stopped.wait()).await;
+        Ok(())
+    });
+    if let Some(options) = push {
+        let (snapshots, live, clock) = (snapshots, Arc::clone(&live), Arc::clone(&clock));
+        tasks.spawn_until_stop("OTLP push", |stopped: Stopped| async move {
+            push::run(options, snapshots, live, clock, stopped.wait()).await.map_err(AppError::Push)
+        });
+    }
+    // What it has read is folded and published walk by walk, so it can be dropped wherever it stands.
+    tasks.spawn_until_stop("poller", |stopped: Stopped| async move {
+        tokio::select! {
+            () = poller.run() => Err(AppError::TaskDied { task: "poller", why: "it returned".to_owned() }),
+            () = stopped.wait() => Ok(()),
+        }
+    });
+    info!(%address, path = config.web.telemetry_path, version = crate::cli::VERSION, "listening");
+    tasks.run_until(stop).await
+}
+
+/// Polls once and prints the metrics.
+async fn once(config: Config, clock: Arc<dyn Clock>, live: Arc<LiveStats>) -> Result<(), AppError> {
+    let stop = tasks::stop_signal()?;
+    let (poller, snapshots) = assemble::poller(&config, &clock)?;
+    tokio::select! {
+        result = poller.once() => result.map_err(AppError::Poll)?,
+        signal = stop => return Err(AppError::Setup(format!("stopped by {signal} before the poll was complete"))),
+    }
+    let snapshot = snapshots.borrow().at(clock.now());
+    let encoded = || -> prometheus::Result<String> {
+        Ok(text::kept(&snapshot)? + &text::live(&snapshot, live.live())? + &text::process(&ProcessCollector::for_self())?)
+    };
+    let metrics = encoded().map_err(|error| AppError::Setup(format!("the metrics cannot be encoded: {error}")))?;
+    io::stdout().lock().write_all(metrics.as_bytes()).map_err(AppError::Output)
+}
+
+const fn log_level(level: tracing::Level) -> LogLevel {
+    match level {
+        tracing::Level::ERROR => LogLevel::Error,
+        tracing::Level::WARN => LogLevel::Warn,
+        tracing::Level::INFO => LogLevel::Info,
+        tracing::Level::DEBUG => LogLevel::Debug,
+        tracing::Level::TRACE => LogLevel::Trace,
+    }
+}

@@ -1,0 +1,76 @@
+//! The commands that need no account: a simulated API, alone or with the exporter against it.
+
+use std::io::{self, Write as _};
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tracing::info;
+
+use super::{AppError, bind, serve_on, tasks};
+use crate::cli::{DemoOptions, SimulateOptions};
+use crate::clock::Clock;
+use crate::config::{Config, Secret};
+use crate::live::LiveStats;
+use crate::simulator::faults::FaultRates;
+use crate::simulator::{Simulator, SimulatorOptions};
+
+/// The exporter against an embedded simulated API, everything on loopback.
+pub(super) async fn demo(
+    options: DemoOptions,
+    mut config: Config,
+    clock: Arc<dyn Clock>,
+    live: Arc<LiveStats>,
+) -> Result<(), AppError> {
+    let stop = tasks::stop_signal()?;
+    let seed = options.seed.unwrap_or_else(|| fastrand::u64(..));
+    let simulator = start(SimulatorOptions { seed, ..SimulatorOptions::demo() }, "127.0.0.1:0", &clock).await?;
+    let world = SimulatorOptions::demo();
+    config.api.url = simulator.base_url();
+    config.api.client_id = Some(world.client_id);
+    config.api.client_secret = Some(Secret::new(world.client_secret));
+    let listener = bind(&config).await?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| AppError::Listen { address: config.web.listen_address.clone(), error })?;
+    let metrics = &config.web.telemetry_path;
+    say(&format!(
+        "A simulated Jelou API (seed {seed}) is polled every {:?}; its customers, teams and bots are invented.\n\
+         \n  metrics   http://{address}{metrics}\n  status    http://{address}/\n  upstream  {}\n\n\
+         Press Ctrl-C to stop.\n",
+        config.poll.interval,
+        simulator.base_url(),
+    ))?;
+    let result = serve_on(listener, config, clock, live, stop).await;
+    simulator.stop().await;
+    result
+}
+
+/// Only the simulated API.
+pub(super) async fn simulate(options: SimulateOptions, clock: Arc<dyn Clock>) -> Result<(), AppError> {
+    let stop = tasks::stop_signal()?;
+    let seed = options.seed.unwrap_or_else(|| fastrand::u64(..));
+    let world = SimulatorOptions { seed, faults: FaultRates::total(options.faults), ..SimulatorOptions::demo() };
+    let (client_id, client_secret) = (world.client_id.clone(), world.client_secret.clone());
+    let simulator = start(world, &options.listen_address, &clock).await?;
+    let url = simulator.base_url();
+    say(&format!(
+        "A simulated Jelou API (seed {seed}) listens on {url}; everything in it is invented. To poll it:\n\
+         \n  JELOU_EXPORTER_API_URL={url} JELOU_EXPORTER_API_CLIENT_ID={client_id} \\\n  \
+         JELOU_EXPORTER_API_CLIENT_SECRET={client_secret} jelou-exporter\n\nPress Ctrl-C to stop.\n",
+    ))?;
+    let signal = stop.await;
+    info!(signal, "stopping");
+    simulator.stop().await;
+    Ok(())
+}
+
+async fn start(options: SimulatorOptions, address: &str, clock: &Arc<dyn Clock>) -> Result<Simulator, AppError> {
+    let refused = |error| AppError::Listen { address: address.to_owned(), error };
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    Simulator::start(options, Arc::clone(clock), listener)
+        .map_err(|error| AppError::Listen { address: address.to_owned(), error })
+}
+
+fn say(text: &str) -> Result<(), AppError> {
+    io::stdout().lock().write_all(text.as_bytes()).map_err(AppError::Output)
+}

@@ -1,0 +1,145 @@
+//! The tasks of the process: none may end before the others are told to, and all have a deadline then.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tracing::{error, info, warn};
+
+use super::AppError;
+
+/// From the signal to the end of the last task. The promise is 5 seconds for the whole process.
+const DEADLINE: Duration = Duration::from_secs(4);
+
+/// Completes when the process is told to stop, with the name of the signal.
+///
+/// The handlers are in place when this returns, so that a signal is heard however early it comes.
+pub(super) fn stop_signal() -> Result<impl Future<Output = &'static str>, AppError> {
+    let handler = |kind| signal(kind).map_err(|error| AppError::Setup(format!("no signal handler: {error}")));
+    let (mut terminate, mut interrupt) = (handler(SignalKind::terminate())?, handler(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        }
+    })
+}
+
+/// Tells a task that it is to stop.
+pub(super) struct Stopped(watch::Receiver<bool>);
+
+impl Stopped {
+    /// Completes when the task is to stop.
+    pub(super) async fn wait(mut self) {
+        // Nobody left to say so means the same.
+        let _ = self.0.wait_for(|stopped| *stopped).await;
+    }
+}
+
+/// Tasks that live and die together.
+pub(super) struct Tasks {
+    running: JoinSet<(&'static str, Result<(), AppError>)>,
+    names: Vec<(tokio::task::Id, &'static str)>,
+    stop: watch::Sender<bool>,
+}
+
+impl Tasks {
+    pub(super) fn new() -> Self {
+        Self { running: JoinSet::new(), names: Vec::new(), stop: watch::Sender::new(false) }
+    }
+
+    /// Starts a task that ends when it is told to, and not before.
+    pub(super) fn spawn_until_stop<F>(&mut self, name: &'static str, task: impl FnOnce(Stopped) -> F)
+    where
+        F: Future<Output = Result<(), AppError>> + Send + 'static,
+    {
+        let task = task(Stopped(self.stop.subscribe()));
+        let handle = self.running.spawn(async move { (name, task.await) });
+        self.names.push((handle.id(), name));
+    }
+
+    /// Lets the tasks run until `stop`, then stops them.
+    ///
+    /// # Errors
+    ///
+    /// When a task ends by itself: half an exporter is worse than none.
+    pub(super) async fn run_until(mut self, stop: impl Future<Output = &'static str>) -> Result<(), AppError> {
+        let result = tokio::select! {
+            signal = stop => {
+                info!(signal, "stopping");
+                Ok(())
+            }
+            Some(ended) = self.running.join_next_with_id() => Err(self.early_end(ended)),
+        };
+        if let Err(error) = &result {
+            error!(%error, "stopping");
+        }
+        self.stop.send_replace(true);
+        let drain = async {
+            while let Some(ended) = self.running.join_next().await {
+                if let Ok((task, Err(error))) = ended {
+                    warn!(task, %error, "failed while stopping");
+                }
+            }
+        };
+        if timeout(DEADLINE, drain).await.is_err() {
+            warn!("some tasks did not stop in time and are dropped");
+        }
+        result
+    }
+
+    fn early_end(
+        &self,
+        ended: Result<(tokio::task::Id, (&'static str, Result<(), AppError>)), tokio::task::JoinError>,
+    ) -> AppError {
+        match ended {
+            Ok((_, (_, Err(error)))) => error,
+            Ok((_, (task, Ok(())))) => AppError::TaskDied { task, why: "it returned".to_owned() },
+            Err(error) => {
+                let name = self.names.iter().find(|(id, _)| *id == error.id()).map(|(_, name)| *name);
+                AppError::TaskDied { task: name.unwrap_or("unknown"), why: error.to_string() }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn never() -> &'static str {
+        std::future::pending().await
+    }
+
+    #[tokio::test]
+    async fn a_task_that_returns_ends_all() {
+        let mut tasks = Tasks::new();
+        tasks.spawn_until_stop("steady", |stopped| async move {
+            stopped.wait().await;
+            Ok(())
+        });
+        tasks.spawn_until_stop("short", |_| async { Ok(()) });
+        let error = tasks.run_until(never()).await.unwrap_err();
+        assert!(matches!(error, AppError::TaskDied { task: "short", .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_task_that_panics_ends_all_and_is_named() {
+        let mut tasks = Tasks::new();
+        tasks.spawn_until_stop("wild", |_| async { panic!("on purpose") });
+        let error = tasks.run_until(never()).await.unwrap_err();
+        assert!(matches!(error, AppError::TaskDied { task: "wild", .. }), "{error}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_does_not_stop_is_dropped_at_the_deadline() {
+        let mut tasks = Tasks::new();
+        tasks.spawn_until_stop("stubborn", |_| std::future::pending());
+        let began = tokio::time::Instant::now();
+        tasks.run_until(async { "SIGTERM" }).await.unwrap();
+        assert_eq!(began.elapsed(), DEADLINE);
+    }
+}

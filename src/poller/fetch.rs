@@ -1,0 +1,201 @@
+//! From a range to its pages: budget, retries, pages that cannot be read, ranges that are too wide.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+use tracing::{debug, info, warn};
+
+use crate::clock::Clock;
+use crate::domain::label::Outcome;
+use crate::domain::ledger::Walked;
+use crate::domain::plan::NARROWEST;
+use crate::domain::reading::Page;
+use crate::domain::retry;
+use crate::domain::snapshot::Own;
+use crate::domain::time::Range;
+use crate::domain::walk::{Step, Walk};
+use crate::jelou::{ApiError, Budget};
+
+/// How often a request is sent before its failure is taken for an answer.
+const ATTEMPTS: u32 = 6;
+/// Pages in a row that may be passed over because they cannot be read.
+const SKIPS: u32 = 2;
+
+/// Where conversations come from: the API client, or a stand-in in tests.
+pub trait Upstream: Send + Sync + 'static {
+    /// One page of the conversations that started within the range; the first page is 1.
+    fn conversations(&self, range: Range, page: u32) -> impl Future<Output = Result<Page, ApiError>> + Send;
+
+    /// Reads the secret again; true when it is another one now.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    fn reload_secret(&self) -> io::Result<bool>;
+
+    /// Whether the secret's file is another one than the one that was read.
+    fn secret_file_changed(&self) -> bool;
+}
+
+impl Upstream for crate::jelou::Client {
+    async fn conversations(&self, range: Range, page: u32) -> Result<Page, ApiError> {
+        Self::conversations(self, range, page).await
+    }
+
+    fn reload_secret(&self) -> io::Result<bool> {
+        Self::reload_secret(self)
+    }
+
+    fn secret_file_changed(&self) -> bool {
+        Self::secret_file_changed(self)
+    }
+}
+
+/// How a walk ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// Everything was shown.
+    Complete,
+    /// Records slipped through, pass after pass.
+    Incomplete,
+    /// A request failed for good.
+    Failed(ApiError),
+    /// The upstream cannot answer so wide a range; nothing was read.
+    TooWide,
+}
+
+/// Sends requests, and keeps count of them.
+pub(super) struct Fetcher<U> {
+    upstream: U,
+    budget: Budget,
+    clock: Arc<dyn Clock>,
+    jitter: Box<dyn FnMut() -> f64 + Send>,
+    /// The upstream asked for silence until then.
+    silent_until: Option<Instant>,
+    /// The upstream's total was found not to hold, and that was said.
+    distrust_said: bool,
+}
+
+impl<U: Upstream> Fetcher<U> {
+    pub(super) fn new(upstream: U, budget: Budget, clock: Arc<dyn Clock>, jitter: Box<dyn FnMut() -> f64 + Send>) -> Self {
+        Self { upstream, budget, clock, jitter, silent_until: None, distrust_said: false }
+    }
+
+    pub(super) const fn upstream(&self) -> &U {
+        &self.upstream
+    }
+
+    /// Until when the upstream asked not to be asked, if that is still to come.
+    pub(super) fn silent_until(&self) -> Option<Instant> {
+        self.silent_until.filter(|until| *until > Instant::now())
+    }
+
+    /// Walks a range. Retries are begun before `retry_until` only.
+    pub(super) async fn walk(&mut self, range: Range, narrow: bool, retry_until: Instant, own: &mut Own) -> (Walked, End) {
+        let mut walk = Walk::new();
+        let mut pages = Vec::new();
+        let mut step = Step::Ask(1);
+        let mut failure = None;
+        let mut skipped = 0;
+        let end = loop {
+            let number = match step {
+                Step::Ask(number) => number,
+                Step::Complete { distrusted } => {
+                    if distrusted && !std::mem::replace(&mut self.distrust_said, true) {
+                        warn!(%range, "the upstream's pagination.total is not the number of records that it lists; \
+                               it is not relied on where two walks agree");
+                    }
+                    break End::Complete;
+                }
+                Step::Incomplete => break failure.take().map_or(End::Incomplete, End::Failed),
+            };
+            match self.request(range, number, retry_until, own).await {
+                Ok(page) => {
+                    skipped = 0;
+                    step = walk.take(&page);
+                    pages.push(page);
+                }
+                Err(error) if pages.is_empty() && number == 1 && self.is_too_wide(range, &error, retry_until, own).await => {
+                    break End::TooWide;
+                }
+                Err(error) if error.is_of_one_page() && skipped < SKIPS => {
+                    warn!(%range, page = number, %error, "a page cannot be read and is passed over for now");
+                    skipped += 1;
+                    step = walk.skip();
+                    failure = Some(error);
+                }
+                Err(error) => break End::Failed(error),
+            }
+        };
+        (Walked { range, narrow, complete: matches!(end, End::Complete), pages }, end)
+    }
+
+    /// Whether the failure of a first page is due to the width of the range: one minute of it does not fail alike.
+    async fn is_too_wide(&mut self, range: Range, error: &ApiError, retry_until: Instant, own: &mut Own) -> bool {
+        if range.width() <= NARROWEST || !error.may_be_too_wide() {
+            return false;
+        }
+        let minute = Range::new(range.start, range.start + NARROWEST);
+        let alike = match self.request(minute, 1, retry_until, own).await {
+            Ok(_) => false,
+            Err(other) => std::mem::discriminant(&other) == std::mem::discriminant(error),
+        };
+        if !alike {
+            info!(%range, %error, "the range is too wide for the upstream and is halved");
+        }
+        !alike
+    }
+
+    async fn request(&mut self, range: Range, page: u32, retry_until: Instant, own: &mut Own) -> Result<Page, ApiError> {
+        let mut attempt = 0;
+        loop {
+            self.budget.acquire().await;
+            own.budget_wait = millis(self.budget.waited());
+            let (began, sent) = (Instant::now(), self.clock.now());
+            let result = self.upstream.conversations(range, page).await;
+            own.api_request_duration.record(millis(began.elapsed()));
+            let error = match result {
+                Ok(answer) => {
+                    own.api_requests.count(Outcome::Ok);
+                    if let Some(date) = answer.server_date {
+                        // The header is cut to the second: its middle is the best guess.
+                        let middle = sent.0 + self.clock.now().since(sent) / 2;
+                        own.clock_offset = Some(date.0 + 500 - middle);
+                    }
+                    debug!(%range, page, rows = answer.rows.len(), total = answer.total, "read a page");
+                    return Ok(answer);
+                }
+                Err(error) => error,
+            };
+            own.api_requests.count(error.outcome());
+            if error.outcome() == Outcome::Unauthorized {
+                match self.upstream.reload_secret() {
+                    Ok(true) => info!("the secret's file holds another secret now; it is used from the next poll on"),
+                    Ok(false) => {}
+                    Err(error) => warn!(%error, "api.client_secret_file cannot be read again"),
+                }
+            }
+            let backoff = retry::delay(attempt, (self.jitter)());
+            let wait = error.retry_after().map_or(backoff, |asked| asked.max(backoff));
+            if error.outcome() == Outcome::RateLimited || error.retry_after().is_some() {
+                let until = Instant::now() + wait;
+                self.budget.pause_until(until);
+                self.silent_until = Some(until);
+            }
+            attempt += 1;
+            if !error.is_retryable() || attempt == ATTEMPTS || Instant::now() + wait > retry_until {
+                return Err(error);
+            }
+            debug!(%range, page, %error, attempt, ?wait, "a request failed and is repeated");
+            sleep_until(Instant::now() + wait).await;
+            own.api_retries += 1;
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,416 @@
+//! The only writer: plan → fetch → fold → publish.
+//!
+//! A poll reads the newest stretch, then what is unsettled, then a slice of catch-up or sweep. Each walk is folded and
+//! published by itself, so a poll that fails half-way keeps what it learnt.
+
+mod fetch;
+mod report;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+use tracing::{error, info, warn};
+
+use crate::clock::Clock;
+use crate::domain::label::{PollResult, WalkResult};
+use crate::domain::ledger::{Ledger, Walked};
+use crate::domain::plan::{Clocks, NARROWEST, Plan, Slice};
+use crate::domain::snapshot::{Own, Snapshot};
+use crate::domain::time::Range;
+use crate::jelou::{ApiError, Budget};
+pub use fetch::Upstream;
+use fetch::{End, Fetcher};
+pub use report::PollError;
+
+/// Refused polls in a row after which polling slows down.
+const REFUSALS: u32 = 5;
+/// How often a refused exporter still asks.
+const REFUSED_INTERVAL: Duration = Duration::from_secs(600);
+/// The share of the interval in which a poll begins walks for the sake of the data.
+const WORK_SHARE: f64 = 0.8;
+/// The share of the request budget that catch-up and sweep may take.
+const SLICE_SHARE: f64 = 0.25;
+
+/// By which settings it polls.
+#[derive(Clone, Copy, Debug)]
+pub struct PollerSettings {
+    /// `poll.interval`.
+    pub interval: Duration,
+    /// `api.requests_per_second`.
+    pub requests_per_second: f64,
+    /// `api.page_size`.
+    pub page_size: u32,
+}
+
+/// What a poller is made of.
+pub struct Parts<U> {
+    /// Where conversations come from.
+    pub upstream: U,
+    /// The request budget.
+    pub budget: Budget,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// Random fractions from 0 to 1 that keep retries of several exporters apart.
+    pub jitter: Box<dyn FnMut() -> f64 + Send>,
+    /// What was counted.
+    pub ledger: Ledger,
+    /// What was read.
+    pub plan: Plan,
+    /// The exporter's own numbers, at their start.
+    pub own: Own,
+    /// The `account` label.
+    pub account: Arc<str>,
+}
+
+/// Polls the upstream and publishes snapshots.
+pub struct Poller<U> {
+    settings: PollerSettings,
+    fetcher: Fetcher<U>,
+    clock: Arc<dyn Clock>,
+    ledger: Ledger,
+    plan: Plan,
+    own: Own,
+    account: Arc<str>,
+    /// Rows on a full page: what was asked for, or less if the upstream gives less.
+    page_rows: u32,
+    /// Requests that slices may still take.
+    slice_credit: f64,
+    zone_said: bool,
+    publish: watch::Sender<Arc<Snapshot>>,
+}
+
+/// Until when a poll may do what.
+#[derive(Clone, Copy)]
+struct Deadlines {
+    /// Walks for the sake of the data, and retries, begin before this.
+    work: Instant,
+    /// Walks of the initial range begin before this.
+    initial: Instant,
+    /// Slices begin before this.
+    slices: Instant,
+}
+
+impl<U: Upstream> Poller<U> {
+    /// A poller, and where its snapshots appear; the first one is there at once.
+    pub fn new(settings: PollerSettings, parts: Parts<U>) -> (Self, watch::Receiver<Arc<Snapshot>>) {
+        let Parts { upstream, budget, clock, jitter, mut ledger, plan, own, account } = parts;
+        let now = clock.now();
+        let first = Snapshot {
+            taken_at: now,
+            account: Arc::clone(&account),
+            conversations: ledger.show(now),
+            tallies: ledger.tallies().clone(),
+            own: own.clone(),
+        };
+        let (publish, snapshots) = watch::channel(Arc::new(first));
+        let poller = Self {
+            settings,
+            fetcher: Fetcher::new(upstream, budget, Arc::clone(&clock), jitter),
+            clock,
+            ledger,
+            plan,
+            own,
+            account,
+            page_rows: settings.page_size,
+            slice_credit: 0.0,
+            zone_said: false,
+            publish,
+        };
+        (poller, snapshots)
+    }
+
+    /// Polls for ever, from start to start one interval apart, never two polls at once.
+    pub async fn run(mut self) {
+        let mut refusals = 0;
+        loop {
+            let began = Instant::now();
+            match self.poll(self.deadlines(began)).await {
+                Err(error) if error.is_refusal() => refusals += 1,
+                _ => refusals = 0,
+            }
+            sleep_until(began + self.settings.interval).await;
+            if refusals >= REFUSALS {
+                if refusals == REFUSALS {
+                    warn!(
+                        every = ?REFUSED_INTERVAL,
+                        "the upstream has refused {REFUSALS} polls in a row: it is asked less often until \
+                         api.client_secret_file changes or it answers"
+                    );
+                }
+                while began.elapsed() < REFUSED_INTERVAL && !self.fetcher.upstream().secret_file_changed() {
+                    sleep_until(Instant::now() + self.settings.interval.min(Duration::from_secs(10))).await;
+                }
+            }
+        }
+    }
+
+    /// One complete poll, however long the initial range takes.
+    ///
+    /// # Errors
+    ///
+    /// What kept it from being complete.
+    pub async fn once(mut self) -> Result<(), PollError> {
+        let began = Instant::now();
+        // "For ever" in tokio's own terms: thirty years.
+        let initial = began + Duration::from_secs(30 * 365 * 86_400);
+        self.poll(Deadlines { initial, ..self.deadlines(began) }).await?;
+        if self.ledger.is_counting() { Ok(()) } else { Err(PollError::InitialRange) }
+    }
+
+    fn deadlines(&self, began: Instant) -> Deadlines {
+        let work = began + self.settings.interval.mul_f64(WORK_SHARE);
+        Deadlines { work, initial: work, slices: began + self.settings.interval }
+    }
+
+    async fn poll(&mut self, deadlines: Deadlines) -> Result<(), PollError> {
+        let began = Instant::now();
+        let before = report::Marks::of(&self.own);
+        self.own.last_poll = Some(self.clock.now());
+        self.ledger.begin_poll();
+        self.let_go();
+        self.publish();
+
+        let result = self.read_what_is_due(deadlines).await;
+        let now = self.clock.now();
+        self.own.poll_duration.record(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
+        self.own.up = result.is_ok();
+        if result.is_ok() {
+            self.own.polls.count(PollResult::Success);
+            self.own.last_success = Some(now);
+            self.ledger.succeed(now);
+        } else {
+            self.own.polls.count(PollResult::Failure);
+        }
+        self.publish();
+        before.log(&self.own, &result, began.elapsed());
+        if result.is_ok() {
+            self.slow_work(deadlines).await;
+        }
+        self.ledger.end_poll();
+        self.publish();
+        result
+    }
+
+    /// Lets go of what has passed the horizon.
+    fn let_go(&mut self) {
+        let clocks = self.clocks();
+        if self.ledger.is_counting() {
+            let lost = self.plan.give_up_old_gaps(clocks.now);
+            if lost > 0 {
+                self.own.abandoned += u64::try_from(lost * 1000).unwrap_or_default();
+                error!(seconds = lost, "conversations that started in this time were never read: it has passed poll.horizon");
+            }
+        }
+        if clocks.agree() {
+            let forgotten = self.ledger.forget_before(self.plan.horizon(clocks.now));
+            if let Some(floor) = forgotten.floor {
+                self.plan.raise_floor(floor);
+            }
+            if forgotten.unsettled > 0 {
+                info!(conversations = forgotten.unsettled, "unsettled conversations have passed poll.horizon and are asked for no longer");
+            }
+        }
+    }
+
+    async fn read_what_is_due(&mut self, deadlines: Deadlines) -> Result<(), PollError> {
+        if let Some(until) = self.fetcher.silent_until().filter(|until| *until > deadlines.work) {
+            return Err(PollError::Silenced { wait: until.saturating_duration_since(Instant::now()) });
+        }
+        self.read_newest(deadlines).await?;
+        if !self.ledger.is_counting() {
+            self.read_initial_range(deadlines).await?;
+        }
+        self.read_unsettled(deadlines).await
+    }
+
+    async fn read_newest(&mut self, deadlines: Deadlines) -> Result<(), PollError> {
+        let newest = self.plan.newest(self.clocks());
+        let began = self.clock.now();
+        self.read(newest, false, deadlines.work).await?;
+        self.plan.newest_read(newest, self.clocks_at(began));
+        self.draw_zero_line();
+        Ok(())
+    }
+
+    async fn read_initial_range(&mut self, deadlines: Deadlines) -> Result<(), PollError> {
+        while Instant::now() < deadlines.initial && !self.ledger.is_counting() {
+            let Some(slice) = self.plan.catch_up(self.clock.now()) else { break };
+            // A walk that fails here ends the poll only if the upstream as a whole does; the next poll goes on.
+            let retry_until = Instant::now().max(deadlines.work);
+            if !self.read_slice(slice, retry_until).await? {
+                break;
+            }
+            self.draw_zero_line();
+        }
+        Ok(())
+    }
+
+    fn draw_zero_line(&mut self) {
+        if !self.ledger.is_counting() && self.plan.is_gapless() {
+            let now = self.clock.now();
+            self.ledger.draw_zero_line(now);
+            info!(conversations = self.ledger.len(), "the initial range has been read: counting begins");
+            self.publish();
+        }
+    }
+
+    async fn read_unsettled(&mut self, deadlines: Deadlines) -> Result<(), PollError> {
+        let mut failure = None;
+        // The second round asks in their old range for those that could not be found by their start.
+        for _ in 0..2 {
+            let floor = self.plan.oldest(self.clock.now());
+            for stretch in self.ledger.due_stretches(floor, self.page_rows) {
+                if Instant::now() >= deadlines.work {
+                    return failure.map_or(Ok(()), Err);
+                }
+                match self.read(stretch.range, stretch.narrow, deadlines.work).await {
+                    Ok(_) => {}
+                    // A stretch that always fails must not keep the others from being read.
+                    Err(error) if error.is_of_one_range() => failure = failure.or(Some(error)),
+                    Err(error) => return Err(error),
+                }
+            }
+            if failure.is_some() {
+                break;
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Catch-up and sweep, as far as their share of the budget goes. What fails here fails no poll.
+    async fn slow_work(&mut self, deadlines: Deadlines) {
+        let share = self.settings.interval.as_secs_f64() * self.settings.requests_per_second * SLICE_SHARE;
+        self.slice_credit = (self.slice_credit + share).min(share.max(1.0));
+        while self.slice_credit >= 1.0 && Instant::now() < deadlines.slices && self.ledger.is_counting() {
+            let now = self.clock.now();
+            let Some(slice) = self.plan.catch_up(now).or_else(|| self.plan.sweep(now)) else { break };
+            match self.read_slice(slice, deadlines.slices).await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    warn!(range = %slice.range, %error, "a slice of older conversations could not be read; it is tried again");
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Walks a slice; false when it was not complete.
+    async fn read_slice(&mut self, slice: Slice, retry_until: Instant) -> Result<bool, PollError> {
+        let began = self.clock.now();
+        let asked = self.asked();
+        let result = self.read(slice.range, false, retry_until).await;
+        let cost = self.asked() - asked;
+        self.slice_credit -= cost as f64;
+        let swept = self.plan.slice_walked(slice, result.is_ok(), cost, self.clocks_at(began));
+        if swept {
+            self.own.last_sweep = Some(self.clock.now());
+        }
+        match result {
+            Ok(()) => Ok(true),
+            Err(error) if error.is_of_one_range() => {
+                warn!(range = %slice.range, %error, "a range of older conversations could not be read; it is tried again");
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn asked(&self) -> u64 {
+        self.own.api_requests.iter().map(|(_, count)| count).sum()
+    }
+
+    /// Walks a range, in parts if need be, and folds and publishes what each walk brought.
+    async fn read(&mut self, range: Range, narrow: bool, retry_until: Instant) -> Result<(), PollError> {
+        let mut parts = self.plan.parts(range);
+        parts.reverse();
+        let mut failure = None;
+        while let Some(part) = parts.pop() {
+            let (walked, end) = self.fetcher.walk(part, narrow, retry_until, &mut self.own).await;
+            if matches!(end, End::TooWide) {
+                self.plan.too_wide(part);
+                let middle = part.start + (part.width() / 2).max(NARROWEST);
+                parts.push(Range::new(middle.min(part.end), part.end));
+                parts.push(Range::new(part.start, middle.min(part.end)));
+                continue;
+            }
+            self.own.walks.count(match end {
+                End::Complete => WalkResult::Complete,
+                End::Incomplete => WalkResult::Incomplete,
+                End::Failed(_) | End::TooWide => WalkResult::Failed,
+            });
+            self.fold(&walked)?;
+            self.publish();
+            match end {
+                End::Complete | End::TooWide => {}
+                End::Incomplete => failure = failure.or(Some(PollError::Incomplete { range: part })),
+                End::Failed(error) if error.is_of_one_page() => {
+                    failure = failure.or(Some(PollError::Api { range: part, error }));
+                }
+                End::Failed(error) => return Err(PollError::Api { range: part, error }),
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    fn fold(&mut self, walked: &Walked) -> Result<(), PollError> {
+        if let Some(rows) = walked.rows_on_a_full_page() {
+            self.page_rows = rows;
+        }
+        let folded = self.ledger.fold(walked)?;
+        for (result, count) in folded.records.iter() {
+            self.own.records.add(result, count);
+        }
+        for (field, count) in folded.unknown_values.iter() {
+            self.own.unknown_values.add(field, count);
+        }
+        if let Some(by) = folded.outside_by.filter(|_| !std::mem::replace(&mut self.zone_said, true)) {
+            warn!(
+                hours = format!("{:+.2}", by as f64 / 3_600_000.0),
+                "the upstream lists conversations that are dated outside the range that was asked for: its dates are \
+                 probably in another zone than api.timezone says"
+            );
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self) {
+        let now = self.clock.now();
+        self.own.company = self.ledger.company().cloned();
+        self.own.ledger_entries = self.ledger.len() as u64;
+        self.own.unsettled = self.ledger.unsettled() as u64;
+        self.own.label_sets = self.ledger.label_sets() as u64;
+        self.own.data_complete = self.ledger.is_counting().then(|| self.plan.complete_until());
+        self.publish.send_replace(Arc::new(Snapshot {
+            taken_at: now,
+            account: Arc::clone(&self.account),
+            conversations: self.ledger.show(now),
+            tallies: self.ledger.tallies().clone(),
+            own: self.own.clone(),
+        }));
+    }
+
+    fn clocks(&self) -> Clocks {
+        self.clocks_at(self.clock.now())
+    }
+
+    fn clocks_at(&self, now: crate::domain::time::UnixMillis) -> Clocks {
+        Clocks { now, offset: self.own.clock_offset }
+    }
+}
+
+impl ApiError {
+    /// Whether the failure may concern one page only, so that the others are worth asking for.
+    pub(crate) const fn is_of_one_page(&self) -> bool {
+        matches!(self, Self::ServerError { .. } | Self::BadBody(_))
+    }
+
+    /// Whether a range that is too wide may fail so.
+    pub(crate) const fn may_be_too_wide(&self) -> bool {
+        matches!(self, Self::InvalidRequest { status: 422, .. } | Self::ServerError { status: 500, .. } | Self::Timeout { .. })
+    }
+}

@@ -1,0 +1,377 @@
+//! The poller against an upstream made of values, in paused time: no socket, no waiting.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::time::{Instant, advance};
+
+use super::*;
+use crate::clock::Clock;
+use crate::domain::conversation::{Conversation, Origin, Reason, State};
+use crate::domain::distribution::Layout;
+use crate::domain::label::{Outcome, RecordResult};
+use crate::domain::ledger::LedgerSettings;
+use crate::domain::plan::PlanSettings;
+use crate::domain::reading::{Page, Row};
+use crate::domain::time::UnixMillis;
+use crate::jelou::ApiError;
+
+/// When the tests begin, Unix time.
+const BEGIN: i64 = 1_700_000_000;
+const HOUR: i64 = 3600;
+
+/// The time of day, driven by tokio's paused clock.
+#[derive(Clone, Copy)]
+struct PausedClock(Instant);
+
+impl Clock for PausedClock {
+    fn now(&self) -> UnixMillis {
+        UnixMillis::from_seconds(BEGIN) + i64::try_from(self.0.elapsed().as_millis()).unwrap()
+    }
+}
+
+/// What the upstream does and what it was asked.
+#[derive(Default)]
+struct World {
+    records: Vec<Conversation>,
+    /// Answers for the next requests, before the world itself answers.
+    faults: VecDeque<ApiError>,
+    /// Every request fails so.
+    down: Option<ApiError>,
+    /// Ranges wider than so many seconds are refused.
+    widest: Option<i64>,
+    /// A page that cannot be read: of the ranges that begin in this one.
+    poison: Option<Range>,
+    /// A page that is refused whatever the range.
+    refused_page: Option<u32>,
+    secret_changed: bool,
+    asked: Vec<(Duration, Range, u32)>,
+}
+
+#[derive(Clone)]
+struct Fake {
+    world: Arc<Mutex<World>>,
+    clock: PausedClock,
+}
+
+impl Fake {
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap()
+    }
+}
+
+impl Upstream for Fake {
+    async fn conversations(&self, range: Range, page: u32) -> Result<Page, ApiError> {
+        let now = self.clock.now();
+        let mut world = self.world();
+        world.asked.push((self.clock.0.elapsed(), range, page));
+        if let Some(error) = world.faults.pop_front().or_else(|| world.down.clone()) {
+            return Err(error);
+        }
+        if world.refused_page == Some(page) {
+            return Err(ApiError::Unauthorized { status: 403, message: None });
+        }
+        if world.widest.is_some_and(|widest| range.width() > widest) {
+            return Err(ApiError::InvalidRequest { status: 422, message: None });
+        }
+        if world.poison.is_some_and(|poison| poison.contains(UnixMillis::from_seconds(range.start))) {
+            return Err(ApiError::ServerError { status: 503, retry_after: None, message: None });
+        }
+        let listed: Vec<_> = world.records.iter().filter(|record| record.start <= now && range.contains(record.start)).collect();
+        let rows = listed.iter().skip(50 * (page as usize - 1)).take(50).map(|record| Row::Conversation((*record).clone()));
+        let total = Some(listed.len() as u64);
+        Ok(Page { rows: rows.collect(), total, sent_at: now, server_date: Some(UnixMillis::from_seconds(now.seconds())) })
+    }
+
+    fn reload_secret(&self) -> io::Result<bool> {
+        Ok(false)
+    }
+
+    fn secret_file_changed(&self) -> bool {
+        self.world().secret_changed
+    }
+}
+
+/// A conversation that starts so many seconds after [`BEGIN`].
+fn active(id: &str, after: i64) -> Conversation {
+    Conversation {
+        id: id.into(),
+        start: UnixMillis::from_seconds(BEGIN + after),
+        end: None,
+        state: State::Active,
+        reason: Reason::None,
+        origin: Origin::Organic,
+        bot: "bot".into(),
+        team: "team".into(),
+        company: None,
+        reply: None,
+        stated_duration: None,
+    }
+}
+
+fn closed(open: &Conversation, minutes: i64) -> Conversation {
+    Conversation {
+        state: State::Closed,
+        reason: Reason::ClosedByOperator,
+        end: Some(open.start + minutes * 60_000),
+        ..open.clone()
+    }
+}
+
+struct Bench {
+    fake: Fake,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+}
+
+impl Bench {
+    /// A poller of once a minute, 2 requests a second, that looks back so many hours and counts what it finds.
+    fn new(lookback: i64, records: Vec<Conversation>) -> (Self, Poller<Fake>) {
+        let clock = PausedClock(Instant::now());
+        let fake = Fake { world: Arc::new(Mutex::new(World { records, ..World::default() })), clock };
+        let layout = Arc::new(Layout::new([60_000, 300_000], 3));
+        let ledger = LedgerSettings {
+            reply: Arc::clone(&layout),
+            duration: layout,
+            reply_target: 300_000,
+            excluded_origins: Vec::new(),
+            recent_window: 3_600_000,
+            max_label_sets: 100,
+            stale_after: 900_000,
+            count_initial: true,
+        };
+        let plan = PlanSettings { interval: 60, overlap: 600, horizon: 7 * 24 * HOUR, sweep_interval: 6 * HOUR };
+        let initial = BEGIN - lookback * HOUR;
+        let parts = Parts {
+            upstream: fake.clone(),
+            budget: Budget::new(2.0),
+            clock: Arc::new(clock),
+            jitter: Box::new(|| 0.5),
+            ledger: Ledger::new(ledger, clock.now(), UnixMillis::from_seconds(initial)),
+            plan: Plan::new(plan, initial),
+            own: Own::new(clock.now(), "", 300_000, 60_000),
+            account: "default".into(),
+        };
+        let settings =
+            PollerSettings { interval: Duration::from_secs(60), requests_per_second: 2.0, page_size: 50 };
+        let (poller, snapshots) = Poller::new(settings, parts);
+        (Self { fake, snapshots }, poller)
+    }
+
+    /// A poller that runs by itself; time passes whenever nothing else is to do.
+    fn running(lookback: i64, records: Vec<Conversation>) -> Self {
+        let (bench, poller) = Self::new(lookback, records);
+        tokio::spawn(poller.run());
+        bench
+    }
+
+    /// Waits for a snapshot that satisfies, for three days at most.
+    async fn until(&mut self, satisfies: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
+        let found = self.snapshots.wait_for(|snapshot| satisfies(snapshot));
+        Arc::clone(&tokio::time::timeout(Duration::from_secs(3 * 86_400), found).await.expect("never came").unwrap())
+    }
+
+    async fn polls(&mut self, many: u64) -> Arc<Snapshot> {
+        self.until(|snapshot| snapshot.own.polls.iter().map(|(_, count)| count).sum::<u64>() >= many).await
+    }
+
+    fn asked_since(&self, since: Duration) -> Vec<(Duration, Range, u32)> {
+        self.fake.world().asked.iter().filter(|(at, ..)| *at >= since).copied().collect()
+    }
+}
+
+fn started(snapshot: &Snapshot) -> u64 {
+    let pairs = snapshot.conversations.iter().flat_map(|conversations| &conversations.pairs);
+    pairs.flat_map(|pair| &pair.started).map(|(_, counter)| counter.value).sum()
+}
+
+fn ended(snapshot: &Snapshot) -> u64 {
+    let pairs = snapshot.conversations.iter().flat_map(|conversations| &conversations.pairs);
+    pairs.flat_map(|pair| &pair.ended).map(|(_, counter)| counter.value).sum()
+}
+
+/// So many conversations, spread evenly over the hours before [`BEGIN`], all over.
+fn history(many: i64, hours: i64) -> Vec<Conversation> {
+    (0..many).map(|n| closed(&active(&format!("h{n}"), -n * hours * HOUR / many - 1), 5)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn successful_poll_shows_everything_at_once() {
+    let mut bench = Bench::running(24, history(300, 24));
+    let snapshot = bench.until(|snapshot| snapshot.conversations.is_some()).await;
+    assert_eq!((started(&snapshot), ended(&snapshot)), (300, 300));
+    let snapshot = bench.until(|snapshot| snapshot.own.up).await;
+    assert_eq!(snapshot.own.polls.get(PollResult::Success), 1);
+    assert_eq!(snapshot.own.data_complete, Some(UnixMillis::from_seconds(BEGIN)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn budget_spaces_every_request() {
+    let mut bench = Bench::running(24, history(3000, 24));
+    bench.polls(5).await;
+    let asked = bench.asked_since(Duration::ZERO);
+    assert!(asked.len() > 60);
+    assert!(asked.windows(2).all(|pair| pair[1].0 - pair[0].0 >= Duration::from_millis(500)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn initial_range_is_read_over_several_polls_while_the_newest_stays_fresh() {
+    // 200 pages at 2 a second: more than one interval.
+    let mut bench = Bench::running(24, history(10_000, 24));
+    let snapshot = bench.until(|snapshot| snapshot.conversations.is_some()).await;
+    assert_eq!(started(&snapshot), 10_000);
+    assert!(snapshot.own.polls.get(PollResult::Success) >= 2);
+    let newest = bench.asked_since(Duration::ZERO).iter().filter(|(_, range, page)| range.end >= BEGIN && *page == 1).count();
+    assert!(newest as u64 >= snapshot.own.polls.get(PollResult::Success));
+}
+
+#[tokio::test(start_paused = true)]
+async fn unsettled_ones_are_asked_for_until_they_have_settled() {
+    let open = active("open", -5 * HOUR);
+    let mut bench = Bench::running(24, vec![open.clone()]);
+    let snapshot = bench.polls(3).await;
+    assert_eq!((snapshot.own.unsettled, ended(&snapshot)), (1, 0));
+    bench.fake.world().records = vec![closed(&open, 300)];
+    let snapshot = bench.until(|snapshot| snapshot.own.unsettled == 0).await;
+    assert_eq!(ended(&snapshot), 1);
+    let since = bench.fake.clock.0.elapsed();
+    let polls = snapshot.own.polls.get(PollResult::Success);
+    bench.polls(polls + 5).await;
+    let asked = bench.asked_since(since + Duration::from_secs(1));
+    assert!(asked.iter().all(|(_, range, _)| range.width() == 600), "only the overlap is read: {asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn retries_stay_within_the_poll_and_are_counted() {
+    let (bench, mut poller) = Bench::new(1, vec![active("a", -10)]);
+    let fault = ApiError::ServerError { status: 502, retry_after: None, message: None };
+    bench.fake.world().faults.extend([fault.clone(), fault]);
+    poller.poll(poller.deadlines(Instant::now())).await.unwrap();
+    assert_eq!((poller.own.api_retries, poller.own.api_requests.get(Outcome::ServerError)), (2, 2));
+    assert!(poller.own.up);
+    bench.fake.world().down = Some(ApiError::Connect { why: "refused".into() });
+    let began = Instant::now();
+    poller.poll(poller.deadlines(began)).await.unwrap_err();
+    assert!(began.elapsed() <= Duration::from_secs(48), "{:?}", began.elapsed());
+    assert!(!poller.own.up);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_are_not_retried_and_slow_polling_down() {
+    let mut bench = Bench::running(1, vec![active("a", -10)]);
+    bench.polls(1).await;
+    let since = bench.fake.clock.0.elapsed() + Duration::from_secs(30);
+    bench.fake.world().down = Some(ApiError::Unauthorized { status: 401, message: None });
+    let snapshot = bench.until(|snapshot| snapshot.own.polls.get(PollResult::Failure) >= 8).await;
+    assert_eq!(snapshot.own.api_retries, 0);
+    let asked: Vec<u64> = bench.asked_since(since).iter().map(|(at, ..)| (*at - since).as_secs()).collect();
+    let gaps: Vec<u64> = asked.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert_eq!(gaps[..4], [60; 4], "one request a poll");
+    assert!(gaps[4..].iter().all(|gap| (600..=661).contains(gap)), "{gaps:?}");
+
+    bench.fake.world().secret_changed = true;
+    bench.fake.world().down = None;
+    let before = bench.fake.clock.0.elapsed();
+    bench.until(|snapshot| snapshot.own.up).await;
+    assert!(bench.fake.clock.0.elapsed() - before <= Duration::from_secs(71), "a new secret is tried soon");
+}
+
+#[tokio::test(start_paused = true)]
+async fn retry_after_is_obeyed_into_the_next_polls() {
+    let mut bench = Bench::running(1, vec![active("a", -10)]);
+    bench.polls(1).await;
+    bench.fake.world().faults.push_back(ApiError::RateLimited { retry_after: Some(Duration::from_secs(300)) });
+    bench.until(|snapshot| snapshot.own.api_requests.get(Outcome::RateLimited) == 1).await;
+    let since = bench.fake.clock.0.elapsed();
+    let snapshot = bench.until(|snapshot| snapshot.own.up).await;
+    assert!(snapshot.own.polls.get(PollResult::Failure) >= 4);
+    let asked = bench.asked_since(since + Duration::from_millis(1));
+    assert!(asked[0].0 >= since + Duration::from_secs(299), "{:?} after {since:?}", asked[0].0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_wide_ranges_are_halved_and_the_width_remembered() {
+    let (bench, mut poller) = Bench::new(1, history(200, 1));
+    bench.fake.world().widest = Some(200);
+    poller.poll(poller.deadlines(Instant::now())).await.unwrap();
+    for _ in 0..5 {
+        advance(Duration::from_secs(60)).await;
+        poller.poll(poller.deadlines(Instant::now())).await.unwrap();
+    }
+    assert!(poller.ledger.is_counting());
+    assert_eq!(poller.ledger.len(), 200);
+    let refused = poller.own.api_requests.get(Outcome::InvalidRequest);
+    assert!(refused <= 4, "{refused} refused");
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_wide_is_not_what_fails_for_a_minute_too() {
+    let (bench, mut poller) = Bench::new(1, Vec::new());
+    bench.fake.world().widest = Some(-1);
+    let error = poller.poll(poller.deadlines(Instant::now())).await.unwrap_err();
+    assert!(error.is_refusal());
+    assert_eq!(bench.asked_since(Duration::ZERO).len(), 2, "the stretch, and a minute of it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_that_fails_half_way_keeps_what_it_learnt() {
+    let (bench, mut poller) = Bench::new(1, vec![active("a", -1)]);
+    poller.poll(poller.deadlines(Instant::now())).await.unwrap();
+    bench.fake.world().records.extend((0..120).map(|n| active(&format!("b{n}"), n / 10 + 30)));
+    bench.fake.world().refused_page = Some(2);
+    advance(Duration::from_secs(60)).await;
+    poller.poll(poller.deadlines(Instant::now())).await.unwrap_err();
+    assert_eq!(poller.ledger.len(), 50, "the first page, in which all but one are new");
+    bench.fake.world().refused_page = None;
+    poller.poll(poller.deadlines(Instant::now())).await.unwrap();
+    assert_eq!(poller.ledger.len(), 121);
+    assert_eq!(poller.own.records.get(RecordResult::New), 121);
+}
+
+#[tokio::test(start_paused = true)]
+async fn catch_up_after_downtime_closes_the_gap_while_the_newest_stays_fresh() {
+    let mut bench = Bench::running(1, (0..6 * HOUR).step_by(30).map(|n| active(&format!("a{n}"), n)).collect());
+    bench.polls(1).await;
+    bench.fake.world().down = Some(ApiError::Connect { why: "down".into() });
+    let outage = Duration::from_secs(3 * 3600);
+    bench.until(|snapshot| snapshot.taken_at >= UnixMillis::from_seconds(BEGIN + 3 * HOUR)).await;
+    bench.fake.world().down = None;
+    let snapshot = bench.until(|snapshot| snapshot.own.up).await;
+    let complete = snapshot.own.data_complete.unwrap().seconds();
+    assert!(complete < BEGIN + HOUR, "it does not claim what it has not read");
+    let snapshot = bench.until(|snapshot| snapshot.own.data_complete.unwrap().seconds() > BEGIN + outage.as_secs() as i64).await;
+    let now = snapshot.own.data_complete.unwrap().seconds() - BEGIN;
+    assert_eq!(started(&snapshot) as i64, now / 30 + 1, "each exactly once");
+    assert_eq!(snapshot.own.abandoned, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn sweep_finds_what_was_listed_late() {
+    let mut bench = Bench::running(24, history(100, 24));
+    bench.polls(1).await;
+    let late = closed(&Conversation { id: "late".into(), ..active("", -5 * HOUR) }, 10);
+    bench.fake.world().records.push(late);
+    let snapshot = bench.until(|snapshot| snapshot.own.last_sweep.is_some()).await;
+    assert_eq!(started(&snapshot), 101);
+    assert!(snapshot.taken_at.seconds() >= BEGIN + 6 * HOUR);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stretch_that_always_fails_does_not_hold_up_the_others() {
+    let (bad, good) = (active("bad", -10 * HOUR), active("good", -5 * HOUR));
+    let mut records = history(2000, 24);
+    records.extend([bad, good.clone()]);
+    let mut bench = Bench::running(24, records);
+    bench.until(|snapshot| snapshot.own.up).await;
+    let around = BEGIN - 10 * HOUR;
+    bench.fake.world().poison = Some(Range::new(around - 5, around + 5));
+    let polls = bench.until(|snapshot| !snapshot.own.up).await.own.polls.get(PollResult::Failure);
+    assert_eq!(polls, 1);
+    let mut world = bench.fake.world();
+    world.records.retain(|record| record.id != good.id);
+    world.records.push(closed(&good, 300));
+    drop(world);
+    let snapshot = bench.until(|snapshot| ended(snapshot) == 2001).await;
+    assert!(!snapshot.own.up, "the poll as a whole is a failure as long as one stretch fails");
+}
