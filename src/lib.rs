@@ -9,6 +9,10 @@
 //!
 //! Data flows one way. The poller is the only writer; whoever shows numbers gets an immutable snapshot.
 
+pub mod app;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod domain;
+pub mod poller;
+pub mod simulator;
