@@ -11,3 +11,8 @@
 
 pub mod config;
 pub mod domain;
+
+
+pub mod clock;
+pub mod live;
+pub mod tls;
