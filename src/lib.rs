@@ -12,6 +12,7 @@
 pub mod config;
 pub mod domain;
 
+pub mod render;
 
 pub mod clock;
 pub mod live;

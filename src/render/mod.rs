@@ -1,0 +1,6 @@
+//! Pure encoders of a snapshot, one a format: values in, bytes or messages out.
+
+pub mod text;
+
+#[cfg(test)]
+pub(crate) mod sample;
