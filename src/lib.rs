@@ -12,6 +12,7 @@
 pub mod config;
 pub mod domain;
 
+pub mod http;
 pub mod render;
 
 pub mod clock;
