@@ -17,4 +17,5 @@ pub mod render;
 
 pub mod clock;
 pub mod live;
+pub mod logging;
 pub mod tls;
