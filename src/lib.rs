@@ -13,6 +13,7 @@ pub mod config;
 pub mod domain;
 
 pub mod http;
+pub mod push;
 pub mod render;
 
 pub mod clock;
