@@ -1,0 +1,105 @@
+//! Which answer belongs to which request.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS,
+};
+use hyper::http::HeaderValue;
+use hyper::{Method, Response, StatusCode};
+
+use super::body::Pieces;
+use super::{HttpState, cache, page};
+use crate::render::text;
+
+const PLAIN: &str = "text/plain; charset=utf-8";
+const HTML: &str = "text/html; charset=utf-8";
+
+/// The answer, counted.
+pub(super) async fn answer(state: &HttpState, method: &Method, path: &str) -> Response<Pieces> {
+    let mut response = match route(state, path) {
+        None => plain(StatusCode::NOT_FOUND, "Not found.\n"),
+        Some(_) if *method != Method::GET && *method != Method::HEAD => {
+            let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "Only GET and HEAD are answered.\n");
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            response
+        }
+        Some(Route::Metrics) => metrics(state).await,
+        Some(Route::Page) => status_page(state),
+        Some(Route::Healthy) => plain(StatusCode::OK, "Healthy.\n"),
+        Some(Route::Ready) => ready(state),
+    };
+    let length = response.body().bytes();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_LENGTH, length.into());
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if *method == Method::HEAD {
+        *response.body_mut() = Pieces::default();
+    }
+    state.live.count_answer(response.status().as_u16());
+    response
+}
+
+#[derive(Clone, Copy)]
+enum Route {
+    Metrics,
+    Page,
+    Healthy,
+    Ready,
+}
+
+fn route(state: &HttpState, path: &str) -> Option<Route> {
+    match path {
+        // First, so that metrics are served even where they were configured to be at one of the other paths.
+        _ if path == state.telemetry_path => Some(Route::Metrics),
+        "/" => Some(Route::Page),
+        "/-/healthy" => Some(Route::Healthy),
+        "/-/ready" => Some(Route::Ready),
+        _ => None,
+    }
+}
+
+async fn metrics(state: &HttpState) -> Response<Pieces> {
+    match metrics_text(state).await {
+        Ok(text) => respond(StatusCode::OK, text::CONTENT_TYPE, Pieces::new(text)),
+        Err(why) => {
+            tracing::error!(error = why, "a scrape could not be answered");
+            plain(StatusCode::INTERNAL_SERVER_ERROR, format!("Internal error: {why}.\n"))
+        }
+    }
+}
+
+async fn metrics_text(state: &HttpState) -> Result<[Bytes; 2], String> {
+    let snapshot = state.snapshot();
+    let kept = state.cache.kept(&snapshot, state.clock.now()).await?;
+    let (live, process) = (state.live.live(), Arc::clone(&state.process));
+    let fresh = cache::encode(move || Ok(text::live(&snapshot, live)? + &text::process(&process)?)).await?;
+    Ok([kept, Bytes::from(fresh)])
+}
+
+fn status_page(state: &HttpState) -> Response<Pieces> {
+    let html = page::html(&state.snapshot(), &state.telemetry_path);
+    let mut response = respond(StatusCode::OK, HTML, Pieces::new([Bytes::from(html)]));
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::SECURITY_POLICY));
+    response
+}
+
+fn ready(state: &HttpState) -> Response<Pieces> {
+    match page::not_ready(&state.snapshot()) {
+        None => plain(StatusCode::OK, "Ready.\n"),
+        Some(why) => plain(StatusCode::SERVICE_UNAVAILABLE, format!("Not ready: {why}.\n")),
+    }
+}
+
+fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response<Pieces> {
+    respond(status, PLAIN, Pieces::new([text.into()]))
+}
+
+fn respond(status: StatusCode, content_type: &'static str, body: Pieces) -> Response<Pieces> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}

@@ -1,0 +1,177 @@
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use reqwest::{Method, Response};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::server::{Limits, serve_within};
+use super::*;
+use crate::clock::ManualClock;
+use crate::render::sample;
+
+/// A server on a free port of the loopback.
+struct Server {
+    address: SocketAddr,
+    publish: watch::Sender<Arc<Snapshot>>,
+    clock: Arc<ManualClock>,
+    live: Arc<LiveStats>,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    async fn start(snapshot: Snapshot, limits: Limits) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (publish, snapshots) = watch::channel(Arc::new(snapshot));
+        let clock = Arc::new(ManualClock::new(sample::NOW));
+        let live = Arc::new(LiveStats::new(false));
+        let state = HttpState::new(snapshots, Arc::clone(&clock) as Arc<dyn Clock>, Arc::clone(&live), "/metrics");
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(serve_within(limits, listener, state, async move {
+            stopped.await.ok();
+        }));
+        Self { address, publish, clock, live, stop, task }
+    }
+
+    async fn ask(&self, method: Method, path: &str) -> Response {
+        client().request(method, format!("http://{}{path}", self.address)).send().await.unwrap()
+    }
+
+    async fn get(&self, path: &str) -> (u16, String) {
+        let response = self.ask(Method::GET, path).await;
+        (response.status().as_u16(), response.text().await.unwrap())
+    }
+}
+
+fn client() -> reqwest::Client {
+    builder().build().unwrap()
+}
+
+fn builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder().tls_backend_preconfigured(crate::tls::client_config()).no_proxy()
+}
+
+fn header<'a>(response: &'a Response, name: &str) -> &'a str {
+    response.headers().get(name).unwrap_or_else(|| panic!("no {name}")).to_str().unwrap()
+}
+
+#[tokio::test]
+async fn every_path_has_its_answer() {
+    let server = Server::start(sample::empty(), Limits::default()).await;
+    let response = server.ask(Method::GET, "/metrics?x=1").await;
+    assert_eq!(response.status(), 200);
+    assert_eq!(header(&response, "content-type"), "text/plain; version=0.0.4; charset=utf-8");
+    let text = response.text().await.unwrap();
+    assert!(text.contains("\njelou_up{account=\"acme\"} 0\n"));
+    assert!(text.contains("\njelou_exporter_http_requests_total{code=\"200\"} 0\n"));
+    assert!(text.contains("\nprocess_resident_memory_bytes "));
+    assert!(!text.contains("jelou_conversations_"));
+
+    let page = server.ask(Method::GET, "/").await;
+    assert!(header(&page, "content-security-policy").starts_with("default-src 'none'"));
+    assert_eq!(header(&page, "content-type"), "text/html; charset=utf-8");
+    assert_eq!(server.get("/-/healthy").await, (200, "Healthy.\n".to_owned()));
+    let (code, why) = server.get("/-/ready").await;
+    assert_eq!((code, &*why), (503, "Not ready: no poll of the Jelou API has ended yet.\n"));
+    server.publish.send_replace(Arc::new(sample::with_pairs([sample::pair("b", "t")])));
+    assert_eq!(server.get("/-/ready").await.0, 200);
+
+    assert_eq!(server.get("/metrics/").await.0, 404);
+    let refused = server.ask(Method::POST, "/metrics").await;
+    assert_eq!((refused.status().as_u16(), header(&refused, "allow")), (405, "GET, HEAD"));
+    assert_eq!(server.ask(Method::DELETE, "/nowhere").await.status(), 404);
+    assert_eq!(server.live.live().http_requests, [(200, 4), (404, 2), (405, 1), (503, 1)]);
+}
+
+#[tokio::test]
+async fn head_tells_the_length_and_sends_nothing() {
+    let server = Server::start(sample::empty(), Limits::default()).await;
+    for client in [client(), builder().http2_prior_knowledge().build().unwrap()] {
+        for path in ["/-/healthy", "/-/ready", "/", "/nowhere"] {
+            let url = format!("http://{}{path}", server.address);
+            let whole = client.get(&url).send().await.unwrap();
+            let head = client.head(&url).send().await.unwrap();
+            assert_eq!(head.status(), whole.status());
+            assert_eq!(header(&head, "content-length"), header(&whole, "content-length"));
+            assert!(head.bytes().await.unwrap().is_empty());
+            assert!(!whole.bytes().await.unwrap().is_empty());
+        }
+    }
+    let head = server.ask(Method::HEAD, "/metrics").await;
+    assert!(header(&head, "content-length").parse::<usize>().unwrap() > 1000);
+}
+
+#[tokio::test]
+async fn http2_without_tls_is_understood() {
+    let server = Server::start(sample::with_pairs([sample::pair("b", "t")]), Limits::default()).await;
+    let client = builder().http2_prior_knowledge().build().unwrap();
+    let response = client.get(format!("http://{}/metrics", server.address)).send().await.unwrap();
+    assert_eq!(response.version(), reqwest::Version::HTTP_2);
+    assert!(response.text().await.unwrap().contains("jelou_conversations_active{"));
+}
+
+#[tokio::test]
+async fn facts_of_the_moment_leave_with_time() {
+    let server = Server::start(sample::with_pairs([sample::pair("b", "t")]), Limits::default()).await;
+    assert!(server.get("/metrics").await.1.contains("jelou_conversations_active{"));
+    server.clock.advance(60_000);
+    let text = server.get("/metrics").await.1;
+    assert!(!text.contains("jelou_conversations_active{"));
+    assert!(text.contains("jelou_conversations_started_total{"));
+}
+
+#[tokio::test]
+async fn large_answers_arrive_whole_also_side_by_side() {
+    let pairs = (0..500).map(|n| sample::pair(&format!("bot {n}"), "team"));
+    let server = Server::start(sample::with_pairs(pairs), Limits::default()).await;
+    let (one, two, three) = tokio::join!(server.get("/metrics"), server.get("/metrics"), server.get("/metrics"));
+    for (code, text) in [one, two, three] {
+        assert_eq!(code, 200);
+        assert!(text.ends_with('\n') && text.contains("bot=\"bot 499\""));
+        assert_eq!(text.matches("\njelou_conversations_active{").count(), 500);
+    }
+}
+
+/// Waits for the peer to close, without reading anything.
+async fn closed(stream: &TcpStream) {
+    loop {
+        stream.readable().await.unwrap();
+        match stream.try_read(&mut [0; 64]) {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_asks_nothing_loses_its_slot() {
+    let limits = Limits { connections: 1, header_read: Duration::from_millis(50), ..Limits::default() };
+    let server = Server::start(sample::empty(), limits).await;
+    // "PRI" could still become HTTP/1 or HTTP/2; "GET" is HTTP/1 that never ends.
+    for sent in ["", "PRI", "GET / HTTP/1.1\r\nHost: x\r\n"] {
+        let stream = TcpStream::connect(server.address).await.unwrap();
+        stream.writable().await.unwrap();
+        assert_eq!(stream.try_write(sent.as_bytes()).unwrap(), sent.len());
+        closed(&stream).await;
+    }
+    assert_eq!(server.get("/-/healthy").await.0, 200);
+}
+
+#[tokio::test]
+async fn stopping_ends_idle_connections_at_once_and_others_at_the_deadline() {
+    let limits = Limits { drain: Duration::from_millis(50), ..Limits::default() };
+    let server = Server::start(sample::empty(), limits).await;
+    let client = client();
+    let url = format!("http://{}/-/healthy", server.address);
+    client.get(&url).send().await.unwrap().bytes().await.unwrap();
+    let halfway = TcpStream::connect(server.address).await.unwrap();
+    halfway.writable().await.unwrap();
+    halfway.try_write(b"GET / HTTP/1.1\r\n").unwrap();
+    server.stop.send(()).unwrap();
+    server.task.await.unwrap();
+    closed(&halfway).await;
+    assert!(client.get(&url).send().await.is_err());
+}

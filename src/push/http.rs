@@ -1,0 +1,169 @@
+//! OTLP/HTTP with binary protobuf (OTLP 1.x, "OTLP/HTTP").
+
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
+use prost::Message;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response, StatusCode, Url};
+
+use super::delivery::Answer;
+use super::status::Status;
+use super::{PushError, PushOptions};
+use crate::clock::Clock;
+use crate::domain::time::UnixMillis;
+use crate::logging::chain;
+
+const PROTOBUF: &str = "application/x-protobuf";
+/// No answer of interest is longer.
+const MOST_ANSWER: usize = 64 << 10;
+/// As much of an error message as one wants in a log line.
+const MOST_TOLD: usize = 300;
+
+/// Who we are.
+pub(super) const USER_AGENT: &str = concat!("jelou-exporter/", env!("CARGO_PKG_VERSION"));
+
+pub(super) struct HttpSender {
+    client: Client,
+    url: Url,
+    clock: Arc<dyn Clock>,
+}
+
+impl HttpSender {
+    pub(super) fn new(options: &PushOptions, clock: Arc<dyn Clock>) -> Result<Self, PushError> {
+        let client = Client::builder()
+            .tls_backend_preconfigured(crate::tls::client_config())
+            // One request at a time gains nothing from HTTP/2, whose connection would outlive a route that is gone.
+            .http1_only()
+            // The headers are for the configured receiver only.
+            .redirect(Policy::none())
+            .connect_timeout(options.timeout)
+            .user_agent(USER_AGENT)
+            .default_headers(headers(&options.headers)?)
+            .build()
+            .map_err(|error| PushError::Client(chain(&error)))?;
+        Ok(Self { client, url: url(&options.url, options.exact_url)?, clock })
+    }
+
+    pub(super) async fn send(&mut self, request: &ExportMetricsServiceRequest) -> Answer {
+        let body = request.encode_to_vec();
+        let sent = self.client.post(self.url.clone()).header(CONTENT_TYPE, PROTOBUF).body(body).send().await;
+        match sent {
+            Ok(response) => self.read(response).await,
+            Err(error) => Answer::Later(chain(&error.without_url()), None),
+        }
+    }
+
+    async fn read(&self, response: Response) -> Answer {
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = body(response).await;
+        if status.is_success() {
+            // Not every receiver answers with the message that it owes; a success is one all the same.
+            return ExportMetricsServiceResponse::decode(&*body).map_or(Answer::Taken, Answer::read);
+        }
+        let said = said(&headers, &body);
+        let why = if said.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}: {said}") };
+        match status {
+            StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT => Answer::Later(why, retry_after(&headers, self.clock.now())),
+            _ => Answer::Refused(why),
+        }
+    }
+}
+
+/// The URL that metrics are posted to.
+fn url(given: &str, exact: bool) -> Result<Url, PushError> {
+    let mut url = Url::parse(given).map_err(|error| PushError::Endpoint(error.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(PushError::Endpoint("it must begin with http:// or https://".to_owned()));
+    }
+    if !exact && let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(["v1", "metrics"]);
+    }
+    Ok(url)
+}
+
+fn headers(given: &[(String, String)]) -> Result<HeaderMap, PushError> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in given {
+        let bad = || PushError::Header(name.clone());
+        let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad())?;
+        let mut value = HeaderValue::from_str(value).map_err(|_| bad())?;
+        value.set_sensitive(true);
+        headers.append(key, value);
+    }
+    Ok(headers)
+}
+
+/// As much of the body as matters; a body that breaks off says as much as came.
+async fn body(mut response: Response) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        body.extend_from_slice(&chunk[..chunk.len().min(MOST_ANSWER - body.len())]);
+        if body.len() == MOST_ANSWER {
+            break;
+        }
+    }
+    body
+}
+
+/// What an error response says: a `google.rpc.Status` by the specification, plain text from proxies and Prometheus.
+fn said(headers: &HeaderMap, body: &[u8]) -> String {
+    let protobuf = headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(PROTOBUF.as_bytes()));
+    let text = match Status::decode(body) {
+        Ok(status) if protobuf => status.message,
+        _ => String::from_utf8_lossy(body).into_owned(),
+    };
+    text.trim().chars().take(MOST_TOLD).collect()
+}
+
+/// Both forms of `Retry-After` (RFC 9110, 10.2.3).
+fn retry_after(headers: &HeaderMap, now: UnixMillis) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = httpdate::parse_http_date(value).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    let now = Duration::from_millis(u64::try_from(now.0).ok()?);
+    Some(at.saturating_sub(now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_is_appended_to_a_base_url_only() {
+        let url = |given, exact| url(given, exact).map(String::from);
+        assert_eq!(url("http://a:4318", false).unwrap(), "http://a:4318/v1/metrics");
+        assert_eq!(url("http://a/base/", false).unwrap(), "http://a/base/v1/metrics");
+        assert_eq!(url("http://a/base?k=v", false).unwrap(), "http://a/base/v1/metrics?k=v");
+        assert_eq!(url("http://a/base/", true).unwrap(), "http://a/base/");
+        assert_eq!(url("http://a", true).unwrap(), "http://a/");
+        assert!(url("collector:4318", false).is_err());
+        assert!(url("", false).is_err());
+    }
+
+    #[test]
+    fn retry_after_has_two_forms() {
+        let after = |value: &str, now| {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_str(value).unwrap())]);
+            retry_after(&headers, now)
+        };
+        let now = UnixMillis::from_seconds(784_111_777);
+        assert_eq!(after("120", now), Some(Duration::from_secs(120)));
+        assert_eq!(after("Sun, 06 Nov 1994 08:49:40 GMT", now), Some(Duration::from_secs(3)));
+        assert_eq!(after("Sun, 06 Nov 1994 08:49:00 GMT", now), Some(Duration::ZERO));
+        assert_eq!(after("soon", now), None);
+    }
+
+    #[test]
+    fn a_bad_header_is_named_without_its_value() {
+        let error = headers(&[("x-key".into(), "secret\n".into())]).unwrap_err();
+        assert_eq!(error.to_string(), "the OTLP header \"x-key\" cannot be sent");
+    }
+}

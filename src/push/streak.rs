@@ -1,0 +1,64 @@
+//! One log message when exports begin to fail and one when they succeed again, however long it lasts.
+
+use crate::domain::label::ExportResult;
+
+use super::delivery::Outcome;
+
+/// The exports since the last one that was taken whole.
+#[derive(Debug, Default)]
+pub(super) struct Streak {
+    latest: Option<ExportResult>,
+    exports: u64,
+}
+
+impl Streak {
+    /// Takes note of an export, and logs it if it is news.
+    pub(super) fn note(&mut self, outcome: &Outcome) {
+        let news = self.latest != Some(outcome.result);
+        let error = outcome.why.as_deref().unwrap_or_default();
+        match outcome.result {
+            ExportResult::Success => {
+                if self.exports > 0 {
+                    tracing::info!(exports_not_whole = self.exports, "OTLP exports succeed again");
+                }
+                *self = Self::default();
+                return;
+            }
+            ExportResult::Partial if news => tracing::warn!(error, "an OTLP export was taken only in part"),
+            ExportResult::Failure if news => tracing::warn!(error, "an OTLP export failed; the next carries its data"),
+            _ => tracing::debug!(error, exports = self.exports + 1, "an OTLP export failed again"),
+        }
+        self.latest = Some(outcome.result);
+        self.exports += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::label::LogLevel;
+    use crate::logging::{LogFormat, tests::logged};
+
+    #[test]
+    fn a_streak_is_told_when_it_begins_and_when_it_ends() {
+        let outcome = |result, why: Option<&str>| Outcome { result, why: why.map(str::to_owned), not_before: None };
+        let (text, _) = logged(LogLevel::Info, LogFormat::Logfmt, || {
+            let mut streak = Streak::default();
+            streak.note(&outcome(ExportResult::Success, None));
+            streak.note(&outcome(ExportResult::Failure, Some("down")));
+            streak.note(&outcome(ExportResult::Failure, Some("down")));
+            streak.note(&outcome(ExportResult::Partial, Some("2 points")));
+            streak.note(&outcome(ExportResult::Success, None));
+            streak.note(&outcome(ExportResult::Success, None));
+        });
+        let told: Vec<&str> = text.lines().map(|line| line.split_once("level=").unwrap().1).collect();
+        assert_eq!(
+            told,
+            [
+                "warn msg=\"an OTLP export failed; the next carries its data\" error=down",
+                "warn msg=\"an OTLP export was taken only in part\" error=\"2 points\"",
+                "info msg=\"OTLP exports succeed again\" exports_not_whole=3",
+            ]
+        );
+    }
+}

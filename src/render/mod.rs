@@ -1,0 +1,7 @@
+//! Pure encoders of a snapshot, one a format: values in, bytes or messages out.
+
+pub mod otlp;
+pub mod text;
+
+#[cfg(test)]
+pub(crate) mod sample;

@@ -1,0 +1,98 @@
+//! OTLP metrics (OTLP 1.x, `opentelemetry/proto/metrics/v1`), built from a snapshot without the SDK.
+//!
+//! The SDK cannot be handed histograms that are already aggregated, nor start times that outlive the process.
+
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value as AnyValueKind;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
+use opentelemetry_proto::tonic::metrics::v1::{ResourceMetrics, ScopeMetrics};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+
+use crate::domain::catalog::FAMILIES;
+use crate::domain::snapshot::{Live, Snapshot};
+use crate::domain::time::UnixMillis;
+
+mod batch;
+mod points;
+
+use batch::Batches;
+use points::AnyPoint;
+
+/// The largest encoded request: receivers refuse gRPC messages above 4 MiB by default, and headers need room too.
+pub const MAX_REQUEST_BYTES: usize = 3 << 20;
+
+/// The name of the instrumentation scope; a constant without attributes, for these would become labels.
+pub const SCOPE: &str = "jelou-exporter";
+
+/// How histograms are pushed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HistogramKind {
+    /// With the configured bounds.
+    #[default]
+    Explicit,
+    /// Exponential (Prometheus calls them native).
+    Exponential,
+}
+
+/// What the requests say besides the numbers.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// How histograms are pushed.
+    pub histograms: HistogramKind,
+    /// Attributes of the resource. `service.name` and `service.version` are added where they are missing;
+    /// `service.instance.id` is the caller's to give, because it outlives the process.
+    pub resource: Vec<(String, String)>,
+}
+
+/// One export: requests that together carry every point, each below [`MAX_REQUEST_BYTES`] when encoded.
+pub fn requests(
+    snapshot: &Snapshot,
+    live: &Live,
+    options: &Options,
+    now: UnixMillis,
+) -> Vec<ExportMetricsServiceRequest> {
+    split(snapshot, live, options, now, MAX_REQUEST_BYTES)
+}
+
+fn split(
+    snapshot: &Snapshot,
+    live: &Live,
+    options: &Options,
+    now: UnixMillis,
+    most_bytes: usize,
+) -> Vec<ExportMetricsServiceRequest> {
+    let mut batches = Batches::new(envelope(options), most_bytes);
+    for family in FAMILIES {
+        snapshot.visit(family, live, &mut |point| {
+            batches.add(family, AnyPoint::new(family.kind, &point, options.histograms, now));
+        });
+    }
+    batches.finish()
+}
+
+/// A request without metrics.
+fn envelope(options: &Options) -> ExportMetricsServiceRequest {
+    let mut attributes: Vec<KeyValue> =
+        options.resource.iter().map(|(key, value)| attribute(key, value.clone())).collect();
+    for (key, value) in [("service.name", SCOPE), ("service.version", env!("CARGO_PKG_VERSION"))] {
+        if !options.resource.iter().any(|(given, _)| given == key) {
+            attributes.push(attribute(key, value.to_owned()));
+        }
+    }
+    let scope = InstrumentationScope { name: SCOPE.to_owned(), ..Default::default() };
+    ExportMetricsServiceRequest {
+        resource_metrics: vec![ResourceMetrics {
+            resource: Some(Resource { attributes, ..Default::default() }),
+            scope_metrics: vec![ScopeMetrics { scope: Some(scope), ..Default::default() }],
+            schema_url: String::new(),
+        }],
+    }
+}
+
+fn attribute(key: &str, value: String) -> KeyValue {
+    let value = AnyValue { value: Some(AnyValueKind::StringValue(value)) };
+    KeyValue { key: key.to_owned(), value: Some(value), ..Default::default() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+//! Data points: one of a snapshot to one of the OTLP data model.
+
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::{
+    AggregationTemporality, ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram, HistogramDataPoint,
+    NumberDataPoint, Sum, number_data_point,
+};
+use prost::Message;
+
+use super::{HistogramKind, attribute};
+use crate::domain::catalog::Kind;
+use crate::domain::distribution::Distribution;
+use crate::domain::snapshot::{Point, Value};
+use crate::domain::time::UnixMillis;
+
+/// The most buckets of an exponential histogram (the SDK's default `MaxSize`, and what receivers expect).
+const MOST_BUCKETS: usize = 160;
+
+const CUMULATIVE: i32 = AggregationTemporality::Cumulative as i32;
+
+/// A data point of any kind.
+pub(super) enum AnyPoint {
+    Gauge(NumberDataPoint),
+    Sum(NumberDataPoint),
+    Explicit(HistogramDataPoint),
+    Exponential(ExponentialHistogramDataPoint),
+}
+
+impl AnyPoint {
+    pub(super) fn new(kind: Kind, point: &Point<'_>, histograms: HistogramKind, now: UnixMillis) -> Self {
+        let attributes = point.labels.iter().map(|(key, value)| attribute(key, (*value).to_owned())).collect();
+        let start = point.start.map_or(0, UnixMillis::as_nanos);
+        match point.value {
+            Value::Distribution(times) => match histograms {
+                HistogramKind::Explicit => Self::Explicit(explicit(attributes, times, start, now)),
+                HistogramKind::Exponential => Self::Exponential(exponential(attributes, times, start, now)),
+            },
+            Value::Whole(value) => number(kind, attributes, whole(value), start, now),
+            Value::Number(value) => number(kind, attributes, number_data_point::Value::AsDouble(value), start, now),
+        }
+    }
+
+    /// Bytes of the encoded point.
+    pub(super) fn encoded_len(&self) -> usize {
+        match self {
+            Self::Gauge(point) | Self::Sum(point) => point.encoded_len(),
+            Self::Explicit(point) => point.encoded_len(),
+            Self::Exponential(point) => point.encoded_len(),
+        }
+    }
+
+    /// A metric's data that holds this point alone.
+    pub(super) fn into_data(self) -> Data {
+        match self {
+            Self::Gauge(point) => Data::Gauge(Gauge { data_points: vec![point] }),
+            Self::Sum(point) => {
+                Data::Sum(Sum { data_points: vec![point], aggregation_temporality: CUMULATIVE, is_monotonic: true })
+            }
+            Self::Explicit(point) => {
+                Data::Histogram(Histogram { data_points: vec![point], aggregation_temporality: CUMULATIVE })
+            }
+            Self::Exponential(point) => Data::ExponentialHistogram(ExponentialHistogram {
+                data_points: vec![point],
+                aggregation_temporality: CUMULATIVE,
+            }),
+        }
+    }
+
+    /// Puts the point beside those of its family; hands it back if these are of another kind.
+    pub(super) fn push_to(self, data: &mut Data) -> Option<Self> {
+        match (data, self) {
+            (Data::Gauge(gauge), Self::Gauge(point)) => gauge.data_points.push(point),
+            (Data::Sum(sum), Self::Sum(point)) => sum.data_points.push(point),
+            (Data::Histogram(histogram), Self::Explicit(point)) => histogram.data_points.push(point),
+            (Data::ExponentialHistogram(histogram), Self::Exponential(point)) => histogram.data_points.push(point),
+            (_, point) => return Some(point),
+        }
+        None
+    }
+}
+
+/// OTLP integers are signed.
+fn whole(value: u64) -> number_data_point::Value {
+    match i64::try_from(value) {
+        Ok(value) => number_data_point::Value::AsInt(value),
+        Err(_) => number_data_point::Value::AsDouble(value as f64),
+    }
+}
+
+fn number(
+    kind: Kind,
+    attributes: Vec<KeyValue>,
+    value: number_data_point::Value,
+    start: u64,
+    now: UnixMillis,
+) -> AnyPoint {
+    let point = NumberDataPoint {
+        attributes,
+        start_time_unix_nano: start,
+        time_unix_nano: now.as_nanos(),
+        value: Some(value),
+        ..Default::default()
+    };
+    if kind == Kind::Counter { AnyPoint::Sum(point) } else { AnyPoint::Gauge(point) }
+}
+
+fn explicit(attributes: Vec<KeyValue>, times: &Distribution, start: u64, now: UnixMillis) -> HistogramDataPoint {
+    let (mut explicit_bounds, mut bucket_counts, mut below) = (Vec::new(), Vec::new(), 0);
+    for (bound, cumulative) in times.buckets() {
+        explicit_bounds.push(bound as f64 / 1000.0);
+        bucket_counts.push(cumulative - below);
+        below = cumulative;
+    }
+    // The last bucket reaches from the last bound to infinity: always one more than there are bounds.
+    bucket_counts.push(times.count() - below);
+    let (min, max) = extremes(times);
+    HistogramDataPoint {
+        attributes,
+        start_time_unix_nano: start,
+        time_unix_nano: now.as_nanos(),
+        count: times.count(),
+        sum: Some(times.sum_seconds()),
+        bucket_counts,
+        explicit_bounds,
+        min,
+        max,
+        ..Default::default()
+    }
+}
+
+fn exponential(
+    attributes: Vec<KeyValue>,
+    times: &Distribution,
+    start: u64,
+    now: UnixMillis,
+) -> ExponentialHistogramDataPoint {
+    let sparse = times.exponential(MOST_BUCKETS);
+    let mut positive = Buckets::default();
+    // Buckets are dense on the wire: from the first index to the last, zeros included.
+    if let (Some((first, _)), Some((last, _))) = (sparse.counts.first(), sparse.counts.last()) {
+        positive.offset = *first;
+        positive.bucket_counts = vec![0; (last - first) as usize + 1];
+        for (index, count) in &sparse.counts {
+            positive.bucket_counts[(index - first) as usize] = *count;
+        }
+    }
+    let (min, max) = extremes(times);
+    ExponentialHistogramDataPoint {
+        attributes,
+        start_time_unix_nano: start,
+        time_unix_nano: now.as_nanos(),
+        count: times.count(),
+        sum: Some(times.sum_seconds()),
+        scale: i32::from(sparse.schema),
+        zero_count: sparse.zeros,
+        positive: Some(positive),
+        min,
+        max,
+        ..Default::default()
+    }
+}
+
+fn extremes(times: &Distribution) -> (Option<f64>, Option<f64>) {
+    times.extremes().map_or((None, None), |(min, max)| (Some(min as f64 / 1000.0), Some(max as f64 / 1000.0)))
+}
