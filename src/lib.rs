@@ -9,5 +9,6 @@
 //!
 //! Data flows one way. The poller is the only writer; whoever shows numbers gets an immutable snapshot.
 
+pub mod clock;
 pub mod config;
 pub mod domain;
