@@ -8,9 +8,11 @@
 //! * [`reading`]: a page of such records, and when it was asked for
 //! * [`distribution`]: an HDR histogram beside an exact sum and exact bucket counts
 //! * [`pair`]: the counters and distributions of one (bot, team)
+//! * [`retry`]: how long to wait before asking again
 
 pub mod conversation;
 pub mod distribution;
 pub mod pair;
 pub mod reading;
+pub mod retry;
 pub mod time;
