@@ -1,3 +1,18 @@
 //! The upstream: one call is one request, and brings a page or says why not.
+//!
+//! Nothing here loops, retries or counts; that is the poller's. In reading order:
+//!
+//! * [`decode`]: the body of an answer to rows; [`wire`] and [`lenient`] are its types, [`dates`] reads its dates
+//! * [`error`]: everything that can go wrong, and what to make of it
+//! * [`budget`]: how often anyone may ask
 
 pub mod budget;
+pub mod dates;
+pub mod decode;
+pub mod error;
+pub mod lenient;
+mod message;
+mod salvage;
+#[cfg(test)]
+mod tests;
+pub mod wire;
