@@ -15,6 +15,7 @@ pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod http;
+pub mod jelou;
 pub mod live;
 pub mod logging;
 pub mod poller;

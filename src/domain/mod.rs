@@ -12,6 +12,7 @@
 //! * [`walk`]: the reading of all pages of one range
 //! * [`ledger`]: each conversation counted once
 //! * [`coverage`]: which starts have been read completely
+//! * [`retry`]: how long to wait before a request is sent again
 //! * [`plan`]: what to ask for next
 //! * [`catalog`]: every metric family, declared once
 //! * [`snapshot`]: everything that is shown, at one instant
@@ -25,6 +26,7 @@ pub mod ledger;
 pub mod pair;
 pub mod plan;
 pub mod reading;
+pub mod retry;
 pub mod snapshot;
 pub mod time;
 pub mod walk;

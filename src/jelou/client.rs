@@ -1,0 +1,251 @@
+//! One call, one request, one page.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+use std::{fmt, io};
+
+use reqwest::header::{AUTHORIZATION, DATE, HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::{Response, StatusCode, redirect, retry};
+
+use super::credentials::Credentials;
+use super::decode::decode;
+use super::error::{ApiError, BodyError};
+use super::message;
+use super::request::Listing;
+use super::tls;
+use crate::clock::Clock;
+use crate::config::api::ApiSettings;
+use crate::domain::reading::Page;
+use crate::domain::time::{Range, UnixMillis};
+
+/// Longest body that is read, after unpacking. A page of fifty records has some 30 KiB.
+pub const BODY_LIMIT: usize = 32 * 1024 * 1024;
+
+/// Longest part of an error's body that is looked at.
+const ERROR_BODY_LIMIT: usize = 64 * 1024;
+
+const USER_AGENT: &str = concat!("jelou-exporter/", env!("CARGO_PKG_VERSION"));
+
+/// A client of the listing. It keeps connections open from one call to the next.
+pub struct Client {
+    http: reqwest::Client,
+    listing: Listing,
+    credentials: Option<Credentials>,
+    timeout: Duration,
+    clock: Arc<dyn Clock>,
+}
+
+/// Why there can be no client. Settings that were checked leave only the secret's file to go wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SetupError {
+    /// `api.url` and `api.path` make no address.
+    Url(String),
+    /// `api.timezone` cannot stand in a header.
+    Timezone,
+    /// `api.client_secret_file` cannot be read, or is empty.
+    SecretFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        kind: io::ErrorKind,
+    },
+    /// The credentials have characters that no header can carry.
+    Credentials,
+    /// The HTTP or TLS library cannot be set up.
+    Http(String),
+}
+
+impl Client {
+    /// A client for the upstream that the settings describe. Pages are stamped by `clock`.
+    ///
+    /// # Errors
+    /// See [`SetupError`].
+    pub fn new(settings: &ApiSettings, clock: Arc<dyn Clock>) -> Result<Self, SetupError> {
+        let listing = Listing::new(settings)?;
+        let credentials = Credentials::load(settings)?;
+        let tls = tls::config().map_err(|error| SetupError::Http(error.to_string()))?;
+        let mut builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .user_agent(USER_AGENT)
+            .timeout(settings.timeout)
+            .redirect(redirect::Policy::none())
+            // One call is one request: the budget counts them, and the poller decides on retries.
+            .retry(retry::never())
+            .referer(false);
+        if listing.is_loopback() {
+            // A proxy cannot reach this machine's own loopback.
+            builder = builder.no_proxy();
+        }
+        let http = builder.build().map_err(|error| SetupError::Http(reason(&error)))?;
+        Ok(Self { http, listing, credentials, timeout: settings.timeout, clock })
+    }
+
+    /// Asks for one page (the first is 1) of the conversations that started within `range`: exactly one HTTP request.
+    ///
+    /// # Errors
+    /// See [`ApiError`].
+    pub async fn conversations(&self, range: Range, page: u32) -> Result<Page, ApiError> {
+        let mut request = self.listing.request(range, page);
+        if let Some(credentials) = &self.credentials {
+            request.headers_mut().insert(AUTHORIZATION, credentials.header());
+        }
+        let sent_at = self.clock.now();
+        let response = self.http.execute(request).await.map_err(|error| self.unanswered(&error))?;
+        if !response.status().is_success() {
+            return Err(self.refused(response).await);
+        }
+        let server_date = server_date(response.headers());
+        let body = self.body(response).await?;
+        let decoded = decode(&body, range, self.listing.zone()).map_err(|error| self.redact_body(error))?;
+        Ok(Page { rows: decoded.rows, total: decoded.total, sent_at, server_date })
+    }
+
+    /// Reads `api.client_secret_file` again, as is due after a 401; true if it holds another secret than before.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is empty; the secret in use stays.
+    pub fn reload_secret(&self) -> io::Result<bool> {
+        self.credentials.as_ref().map_or(Ok(false), Credentials::reload)
+    }
+
+    /// Whether `api.client_secret_file` holds another secret than the one in use. Cheap enough for every poll.
+    pub fn secret_file_changed(&self) -> bool {
+        self.credentials.as_ref().is_some_and(Credentials::file_changed)
+    }
+
+    async fn body(&self, mut response: Response) -> Result<Vec<u8>, ApiError> {
+        let too_large = ApiError::BadBody(BodyError::TooLarge { limit: BODY_LIMIT });
+        let announced = response.content_length().map_or(Ok(0), usize::try_from).unwrap_or(usize::MAX);
+        if announced > BODY_LIMIT {
+            return Err(too_large);
+        }
+        let mut body = Vec::with_capacity(announced);
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) if body.len() + chunk.len() > BODY_LIMIT => return Err(too_large),
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) => return Ok(body),
+                Err(error) if error.is_timeout() => return Err(ApiError::Timeout { after: self.timeout }),
+                Err(_) => return Err(BodyError::Cut.into()),
+            }
+        }
+    }
+
+    fn unanswered(&self, error: &reqwest::Error) -> ApiError {
+        if error.is_timeout() {
+            ApiError::Timeout { after: self.timeout }
+        } else {
+            ApiError::Connect { why: self.redact(reason(error)) }
+        }
+    }
+
+    async fn refused(&self, response: Response) -> ApiError {
+        let status = response.status();
+        let headers = response.headers().clone();
+        let code = status.as_u16();
+        if status.is_redirection() {
+            return ApiError::Redirected { status: code, location: self.location(&headers) };
+        }
+        if !status.is_client_error() && !status.is_server_error() {
+            return BodyError::NotJson.into();
+        }
+        let body = beginning(response).await;
+        if status == StatusCode::INTERNAL_SERVER_ERROR && tells_of_no_company(&body) {
+            return ApiError::NoCompany;
+        }
+        let retry_after = retry_after(&headers, self.clock.now());
+        let message = message::in_body(&body).map(|text| self.redact(text));
+        match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ApiError::Unauthorized { status: code, message },
+            StatusCode::NOT_FOUND => ApiError::NotFound { message },
+            StatusCode::TOO_MANY_REQUESTS => ApiError::RateLimited { retry_after },
+            _ if status.is_client_error() => ApiError::InvalidRequest { status: code, message },
+            _ => ApiError::ServerError { status: code, retry_after, message },
+        }
+    }
+
+    /// Where a redirect leads, without what may be secret or personal in it.
+    fn location(&self, headers: &HeaderMap) -> Option<String> {
+        let location = headers.get(LOCATION)?.to_str().ok()?;
+        let without_query = location.split(['?', '#']).next()?;
+        Some(self.redact(message::one_line(without_query)))
+    }
+
+    /// The text as an error may bear it: without the secret, should the upstream quote what it was sent, and short.
+    fn redact(&self, text: String) -> String {
+        message::shorten(match &self.credentials {
+            Some(credentials) => credentials.redact(text),
+            None => text,
+        })
+    }
+
+    fn redact_body(&self, error: BodyError) -> ApiError {
+        ApiError::BadBody(match error {
+            BodyError::Failure(said) => BodyError::Failure(said.map(|text| self.redact(text))),
+            BodyError::NoResults(said) => BodyError::NoResults(said.map(|text| self.redact(text))),
+            other => other,
+        })
+    }
+}
+
+/// What can be had of an error's body. It only adds words to a status that is known, so its own errors do not matter.
+async fn beginning(mut response: Response) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        body.extend_from_slice(&chunk[..chunk.len().min(ERROR_BODY_LIMIT - body.len())]);
+        if body.len() == ERROR_BODY_LIMIT {
+            break;
+        }
+    }
+    body
+}
+
+fn tells_of_no_company(body: &[u8]) -> bool {
+    const PHRASE: &[u8] = b"not have an assigned company";
+    body.windows(PHRASE.len()).any(|window| window.eq_ignore_ascii_case(PHRASE))
+}
+
+fn server_date(headers: &HeaderMap) -> Option<UnixMillis> {
+    http_date(headers.get(DATE)?.to_str().ok()?)
+}
+
+fn http_date(text: &str) -> Option<UnixMillis> {
+    let since = httpdate::parse_http_date(text.trim()).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_millis()).ok().map(UnixMillis)
+}
+
+/// `Retry-After` from now: seconds, or a date, which is told by the upstream's own clock where that is known.
+fn retry_after(headers: &HeaderMap, now: UnixMillis) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = http_date(text)?.since(server_date(headers).unwrap_or(now));
+    Some(Duration::from_millis(u64::try_from(until).unwrap_or(0)))
+}
+
+/// The two innermost reasons, which say most ("dns error: …"). The outer ones name the URL, and with it the range.
+fn reason(error: &reqwest::Error) -> String {
+    let chain: Vec<_> =
+        std::iter::successors(error.source(), |error| (*error).source()).map(ToString::to_string).collect();
+    let innermost = &chain[chain.len().saturating_sub(2)..];
+    if innermost.is_empty() { "the request failed".to_owned() } else { message::one_line(&innermost.join(": ")) }
+}
+
+impl Error for SetupError {}
+
+impl fmt::Display for SetupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(why) => write!(f, "api.url and api.path make no address: {why}"),
+            Self::Timezone => f.write_str("api.timezone has characters that no header can carry"),
+            Self::SecretFile { path, kind } => write!(f, "api.client_secret_file {}: {kind}", path.display()),
+            Self::Credentials => {
+                f.write_str("api.client_id or the client secret has characters that no header can carry")
+            }
+            Self::Http(why) => write!(f, "the HTTP client cannot be set up: {why}"),
+        }
+    }
+}

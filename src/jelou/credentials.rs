@@ -1,0 +1,111 @@
+//! Who asks: a client id and a secret, from the settings or from a file that may change while the exporter runs.
+
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
+use std::{fs, io};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use reqwest::header::HeaderValue;
+
+use super::client::SetupError;
+use crate::config::api::{ApiSettings, AuthScheme};
+use crate::config::secret::Secret;
+
+/// The credentials as they are at present.
+pub(super) struct Credentials {
+    id: String,
+    scheme: AuthScheme,
+    file: Option<PathBuf>,
+    current: RwLock<Current>,
+}
+
+struct Current {
+    secret: Secret,
+    header: HeaderValue,
+}
+
+impl Credentials {
+    /// The credentials that the settings name; `None` if they name none. A file, if there is one, has the last word.
+    pub(super) fn load(settings: &ApiSettings) -> Result<Option<Self>, SetupError> {
+        let file = settings.client_secret_file.clone();
+        let secret = match &file {
+            Some(path) => {
+                Some(read(path).map_err(|source| SetupError::SecretFile { path: path.clone(), kind: source.kind() })?)
+            }
+            None => settings.client_secret.clone(),
+        };
+        let (Some(id), Some(secret)) = (settings.client_id.clone(), secret) else { return Ok(None) };
+        let current = Current::new(&id, settings.auth, secret).ok_or(SetupError::Credentials)?;
+        Ok(Some(Self { id, scheme: settings.auth, file, current: RwLock::new(current) }))
+    }
+
+    /// The `Authorization` header.
+    pub(super) fn header(&self) -> HeaderValue {
+        self.with(|current| current.header.clone())
+    }
+
+    /// Whether the file holds another secret than the one in use. A file that cannot be read holds none.
+    ///
+    /// The content is compared, as it is short and the modification time of a mounted secret is not to be trusted.
+    pub(super) fn file_changed(&self) -> bool {
+        let Some(Ok(secret)) = self.file.as_deref().map(read) else { return false };
+        self.with(|current| current.secret != secret)
+    }
+
+    /// Takes over what the file holds now; true if that is another secret. Without a file nothing can change.
+    pub(super) fn reload(&self) -> io::Result<bool> {
+        let Some(path) = &self.file else { return Ok(false) };
+        let secret = read(path)?;
+        if self.with(|current| current.secret == secret) {
+            return Ok(false);
+        }
+        let current = Current::new(&self.id, self.scheme, secret).ok_or_else(|| {
+            io::Error::new(io::ErrorKind::InvalidData, "the secret has characters that no header can carry")
+        })?;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = current;
+        Ok(true)
+    }
+
+    /// The text without the secret, should an upstream quote what it was sent.
+    pub(super) fn redact(&self, text: String) -> String {
+        self.with(|current| {
+            let sent = current.header.to_str().unwrap_or_default();
+            let token = sent.strip_prefix("Basic ").unwrap_or(sent);
+            // The token holds the secret: it goes first, or its other half would stay.
+            [token, current.secret.expose()].into_iter().filter(|needle| !needle.is_empty()).fold(
+                text,
+                |text, needle| {
+                    if text.contains(needle) { text.replace(needle, "<secret>") } else { text }
+                },
+            )
+        })
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&Current) -> T) -> T {
+        f(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Current {
+    /// `None` if no header can carry them.
+    fn new(id: &str, scheme: AuthScheme, secret: Secret) -> Option<Self> {
+        let pair = format!("{id}:{}", secret.expose());
+        let text = match scheme {
+            AuthScheme::Basic => format!("Basic {}", BASE64_STANDARD.encode(pair)),
+            AuthScheme::Raw => pair,
+        };
+        let mut header = HeaderValue::from_str(&text).ok()?;
+        header.set_sensitive(true);
+        Some(Self { secret, header })
+    }
+}
+
+/// The file's text without the line break at its end. An empty file is a secret half replaced, not an empty secret.
+fn read(path: &Path) -> io::Result<Secret> {
+    let text = fs::read_to_string(path)?;
+    match text.trim_end_matches(['\r', '\n']) {
+        "" => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is empty")),
+        secret => Ok(Secret::new(secret.to_owned())),
+    }
+}

@@ -1,0 +1,139 @@
+//! What the upstream says about a failure, made fit for a log line.
+
+use serde::de::IgnoredAny;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::wire::Answer;
+
+/// Longest message that an error bears in the end, in characters.
+const LONGEST: usize = 200;
+
+/// Longest message that is taken in. It is cut only after the secret has been looked for, or half of it could stay.
+const LONGEST_TAKEN_IN: usize = 4000;
+
+/// Whether a body's `status` says that the answer is a failure, whatever the HTTP status says.
+pub(super) fn is_failure(status: &RawValue) -> bool {
+    let text = status.get().trim_matches('"');
+    ["failed", "failure", "fail", "error", "false"].iter().any(|failure| text.eq_ignore_ascii_case(failure))
+        || text.parse::<f64>().is_ok_and(|number| number == 0.0)
+}
+
+/// The message of an error's body, if it is JSON and has one. Pages of HTML say nothing worth a log line.
+pub(super) fn in_body(body: &[u8]) -> Option<String> {
+    serde_json::from_slice::<Answer<'_, IgnoredAny>>(body).ok().and_then(|answer| in_answer(&answer))
+}
+
+/// The message of an answer: `message` (a text or several), then what `error` adds to it.
+pub(super) fn in_answer<R>(answer: &Answer<'_, R>) -> Option<String> {
+    let mut texts = Vec::new();
+    for raw in [answer.message, answer.error].into_iter().flatten() {
+        if let Ok(value) = serde_json::from_str(raw.get()) {
+            collect(&value, &mut texts);
+        }
+    }
+    let message = one_line(&texts.join("; "));
+    (!message.is_empty()).then_some(message)
+}
+
+fn collect(value: &Value, texts: &mut Vec<String>) {
+    match value {
+        Value::String(text) if !text.trim().is_empty() && !texts.contains(text) => texts.push(text.clone()),
+        Value::Array(values) => values.iter().for_each(|value| collect(value, texts)),
+        Value::Object(object) => {
+            ["code", "description", "message"]
+                .iter()
+                .filter_map(|key| object.get(*key))
+                .for_each(|v| collect(v, texts));
+        }
+        _ => {}
+    }
+}
+
+/// The message as an error bears it.
+pub(super) fn shorten(line: String) -> String {
+    match line.char_indices().nth(LONGEST) {
+        Some((cut, _)) => format!("{}…", &line[..cut]),
+        None => line,
+    }
+}
+
+/// One line of bounded length without control characters, and without what looks like a person: an upstream may well
+/// quote the phone number or the address that it stumbled over.
+pub(super) fn one_line(text: &str) -> String {
+    let mut line = String::new();
+    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(if is_personal(word) { "<redacted>" } else { word });
+        if line.len() > LONGEST_TAKEN_IN {
+            break;
+        }
+    }
+    if let Some((cut, _)) = line.char_indices().nth(LONGEST_TAKEN_IN) {
+        line.truncate(cut);
+    }
+    line
+}
+
+/// An address, or seven digits in a row.
+fn is_personal(word: &str) -> bool {
+    word.contains('@') || word.split(|c: char| !c.is_ascii_digit()).any(|digits| digits.len() >= 7)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_of_every_documented_form() {
+        let said = |body: &str| in_body(body.as_bytes());
+        assert_eq!(said(r#"{"message":"Authentication failed"}"#).as_deref(), Some("Authentication failed"));
+        assert_eq!(
+            said(
+                r#"{"message":["No."],"statusMessage":"failed","status":0,
+                   "error":{"code":"E1019","key":"K","description":"Range too wide"}}"#
+            )
+            .as_deref(),
+            Some("No.; E1019; Range too wide")
+        );
+        assert_eq!(said(r#"{"error":"boom","message":"boom"}"#).as_deref(), Some("boom"));
+        for silent in
+            ["", "<html>502</html>", "[]", "{}", r#"{"message":[]}"#, r#"{"message":null,"error":{}}"#, "{\"a\""]
+        {
+            assert_eq!(said(silent), None, "{silent}");
+        }
+    }
+
+    #[test]
+    fn a_failure_has_many_spellings() {
+        for (status, failure) in [
+            ("0", true),
+            ("0.0", true),
+            (r#""0""#, true),
+            (r#""failed""#, true),
+            (r#""ERROR""#, true),
+            ("false", true),
+            ("1", false),
+            (r#""success""#, false),
+            ("true", false),
+            ("{}", false),
+            (r#""""#, false),
+        ] {
+            let raw: &RawValue = serde_json::from_str(status).unwrap();
+            assert_eq!(is_failure(raw), failure, "{status}");
+        }
+    }
+
+    #[test]
+    fn one_line_of_bounded_length_without_people() {
+        assert_eq!(one_line(" a\r\n\tb\u{2028}c\u{1b}[31m\u{0}"), "a b c [31m");
+        assert_eq!(one_line("no user +593991234567 (ana@example.com) today"), "no user <redacted> <redacted> today");
+        assert_eq!(one_line("from 2025-01-01T00:00:00-05:00"), "from 2025-01-01T00:00:00-05:00");
+        assert_eq!(one_line(&"é".repeat(5000)).chars().count(), LONGEST_TAKEN_IN);
+        assert!(one_line(&"é ".repeat(5000)).chars().count() < LONGEST_TAKEN_IN);
+        assert_eq!(shorten("é".repeat(LONGEST)), "é".repeat(LONGEST));
+        assert_eq!(shorten("é".repeat(LONGEST + 1)), format!("{}…", "é".repeat(LONGEST)));
+    }
+}

@@ -1,0 +1,25 @@
+//! The upstream: one call is one request, and brings a page or says why not.
+//!
+//! Nothing here loops, retries or counts; that is the poller's. In reading order:
+//!
+//! * [`client`]: the call
+//! * [`request`]: the two dialects of the question
+//! * [`decode`]: the body of an answer to rows; [`wire`] and [`lenient`] are its types, [`dates`] reads its dates
+//! * [`error`]: everything that can go wrong, and what to make of it
+//! * [`credentials`]: who asks
+//! * [`budget`]: how often anyone may ask
+
+pub mod budget;
+pub mod client;
+pub mod credentials;
+pub mod dates;
+pub mod decode;
+pub mod error;
+pub mod lenient;
+mod message;
+mod request;
+mod salvage;
+#[cfg(test)]
+mod tests;
+mod tls;
+pub mod wire;

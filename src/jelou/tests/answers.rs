@@ -1,0 +1,111 @@
+//! Answers that are pages, and secrets that change.
+
+use std::fs;
+use std::io::Write;
+use std::sync::mpsc::channel;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::loopback::{Server, answer, listen, read_request};
+use super::{DAY, DOCUMENTED, NOW, client, settings};
+use crate::domain::time::UnixMillis;
+use crate::jelou::client::SetupError;
+
+#[tokio::test]
+async fn a_page_is_stamped_by_both_clocks() {
+    let server = Server::answering(answer("200 OK", "date: Thu, 08 Jun 2023 20:52:41 GMT\r\n", DOCUMENTED));
+    let page = client(&settings(&server.url)).conversations(DAY, 1).await.unwrap();
+    assert_eq!((page.rows.len(), page.total), (1, Some(61)));
+    assert_eq!((page.sent_at, page.server_date), (NOW, Some(UnixMillis(1_686_257_561_000))));
+}
+
+#[tokio::test]
+async fn a_date_that_is_none_is_no_error() {
+    for headers in ["", "date: today\r\n"] {
+        let server = Server::answering(answer("200 OK", headers, DOCUMENTED));
+        let page = client(&settings(&server.url)).conversations(DAY, 1).await.unwrap();
+        assert_eq!(page.server_date, None, "{headers}");
+    }
+}
+
+#[tokio::test]
+async fn packed_answers_are_unpacked() {
+    let mut packer = GzEncoder::new(Vec::new(), Compression::default());
+    packer.write_all(DOCUMENTED.as_bytes()).unwrap();
+    let server = Server::answering(answer("200 OK", "content-encoding: gzip\r\n", packer.finish().unwrap()));
+    assert_eq!(client(&settings(&server.url)).conversations(DAY, 1).await.unwrap().rows.len(), 1);
+}
+
+#[tokio::test]
+async fn connections_are_used_again() {
+    let (opened, connections) = channel();
+    let url = listen(move |mut stream| {
+        let _ = opened.send(());
+        while read_request(&mut stream).is_some() {
+            let _ = stream.write_all(&answer("200 OK", "", DOCUMENTED));
+        }
+    });
+    let client = client(&settings(&url));
+    for page in 1..=3 {
+        client.conversations(DAY, page).await.unwrap();
+    }
+    assert_eq!(connections.try_iter().count(), 1);
+}
+
+#[tokio::test]
+async fn the_secret_file_is_read_again() {
+    let file = std::env::temp_dir().join(format!("jelou-exporter-secret-{}", uuid::Uuid::new_v4()));
+    fs::write(&file, "first\n").unwrap();
+    let server = Server::answering(answer("401 Unauthorized", "", ""));
+    let mut settings = settings(&server.url);
+    settings.client_secret = None;
+    settings.client_secret_file = Some(file.clone());
+    settings.auth = crate::config::api::AuthScheme::Raw;
+    let client = client(&settings);
+    let sent = async || {
+        let _ = client.conversations(DAY, 1).await;
+        let request = server.requests.recv().unwrap();
+        request.lines().find_map(|line| line.strip_prefix("authorization: ")).unwrap().to_owned()
+    };
+    assert_eq!(sent().await, "the-id:first");
+    assert!(!client.secret_file_changed());
+    assert!(!client.reload_secret().unwrap());
+
+    fs::write(&file, "second\r\n").unwrap();
+    assert!(client.secret_file_changed());
+    assert_eq!(sent().await, "the-id:first");
+    assert!(client.reload_secret().unwrap());
+    assert!(!client.secret_file_changed());
+    assert_eq!(sent().await, "the-id:second");
+
+    fs::write(&file, "\n").unwrap();
+    assert!(!client.secret_file_changed(), "an empty file is a secret half replaced");
+    assert!(client.reload_secret().is_err());
+    fs::write(&file, "no\nheader").unwrap();
+    assert!(client.reload_secret().is_err());
+    fs::remove_file(&file).unwrap();
+    assert!(!client.secret_file_changed());
+    assert!(client.reload_secret().is_err());
+    assert_eq!(sent().await, "the-id:second");
+}
+
+#[test]
+fn a_client_that_cannot_be_is_an_error_that_names_the_setting() {
+    let new = |change: &dyn Fn(&mut crate::config::api::ApiSettings)| {
+        let mut settings = settings("http://127.0.0.1:1");
+        change(&mut settings);
+        let clock = std::sync::Arc::new(crate::clock::ManualClock::default());
+        crate::jelou::client::Client::new(&settings, clock).err()
+    };
+    let missing = new(&|settings| settings.client_secret_file = Some("/nonexistent/secret".into())).unwrap();
+    assert_eq!(missing.to_string(), "api.client_secret_file /nonexistent/secret: entity not found");
+    assert!(matches!(new(&|settings| settings.url = "nowhere".to_owned()), Some(SetupError::Url(_))));
+    assert!(matches!(new(&|settings| settings.url = "ftp://there".to_owned()), Some(SetupError::Url(_))));
+    assert_eq!(new(&|settings| settings.timezone_name = "A\nB".to_owned()), Some(SetupError::Timezone));
+    let unsendable = new(&|settings| {
+        settings.auth = crate::config::api::AuthScheme::Raw;
+        settings.client_id = Some("a\nb".to_owned());
+    });
+    assert_eq!(unsendable, Some(SetupError::Credentials));
+}
