@@ -63,7 +63,9 @@ impl fmt::Display for AppError {
             Self::Push(error) => write!(f, "{error}"),
             Self::Poll(error) => write!(f, "the poll failed: {error}"),
             Self::Output(error) => write!(f, "standard output cannot be written: {error}"),
-            Self::TaskDied { task, why } => write!(f, "the task {task} ended unexpectedly ({why}); the process ends with it"),
+            Self::TaskDied { task, why } => {
+                write!(f, "the task {task} ended unexpectedly ({why}); the process ends with it")
+            }
             Self::Setup(why) => write!(f, "the process cannot be set up: {why}"),
         }
     }
@@ -183,7 +185,9 @@ async fn once(config: Config, clock: Arc<dyn Clock>, live: Arc<LiveStats>) -> Re
     }
     let snapshot = snapshots.borrow().at(clock.now());
     let encoded = || -> prometheus::Result<String> {
-        Ok(text::kept(&snapshot)? + &text::live(&snapshot, live.live())? + &text::process(&ProcessCollector::for_self())?)
+        Ok(text::kept(&snapshot)?
+            + &text::live(&snapshot, live.live())?
+            + &text::process(&ProcessCollector::for_self())?)
     };
     let metrics = encoded().map_err(|error| AppError::Setup(format!("the metrics cannot be encoded: {error}")))?;
     io::stdout().lock().write_all(metrics.as_bytes()).map_err(AppError::Output)

@@ -49,7 +49,7 @@ pub(super) async fn demo(
 pub(super) async fn simulate(options: SimulateOptions, clock: Arc<dyn Clock>) -> Result<(), AppError> {
     let stop = tasks::stop_signal()?;
     let seed = options.seed.unwrap_or_else(|| fastrand::u64(..));
-    let world = SimulatorOptions { seed, faults: FaultRates::total(options.faults), ..SimulatorOptions::demo() };
+    let world = SimulatorOptions { seed, faults: FaultRates::share(options.faults), ..SimulatorOptions::demo() };
     let (client_id, client_secret) = (world.client_id.clone(), world.client_secret.clone());
     let simulator = start(world, &options.listen_address, &clock).await?;
     let url = simulator.base_url();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
@@ -39,10 +39,13 @@ impl Stopped {
     }
 }
 
+/// A task's name and how it ended.
+type Ended = (&'static str, Result<(), AppError>);
+
 /// Tasks that live and die together.
 pub(super) struct Tasks {
-    running: JoinSet<(&'static str, Result<(), AppError>)>,
-    names: Vec<(tokio::task::Id, &'static str)>,
+    running: JoinSet<Ended>,
+    names: Vec<(Id, &'static str)>,
     stop: watch::Sender<bool>,
 }
 
@@ -91,10 +94,7 @@ impl Tasks {
         result
     }
 
-    fn early_end(
-        &self,
-        ended: Result<(tokio::task::Id, (&'static str, Result<(), AppError>)), tokio::task::JoinError>,
-    ) -> AppError {
+    fn early_end(&self, ended: Result<(Id, Ended), JoinError>) -> AppError {
         match ended {
             Ok((_, (_, Err(error)))) => error,
             Ok((_, (task, Ok(())))) => AppError::TaskDied { task, why: "it returned".to_owned() },

@@ -19,7 +19,7 @@ const SIMULATED: &[(&str, &str)] = &[
     ("api.url", "http://127.0.0.1:0"),
     ("api.client_id", "demo"),
     ("api.client_secret", "demo"),
-    ("api.requests_per_second", "50"),
+    ("api.requests_per_second", "200"),
     ("api.account", "demo"),
     ("poll.count_initial", "true"),
     ("state.path", ""),

@@ -137,7 +137,9 @@ pub struct Own {
 impl Own {
     /// The numbers of a process that has done nothing yet; times in milliseconds.
     pub fn new(process_start: UnixMillis, revision: &'static str, reply_target: u64, poll_interval: u64) -> Self {
-        let times = |bounds: &[u64]| Distribution::new(Arc::new(Layout::new(bounds.iter().copied(), OWN_SCHEMA)), process_start);
+        let times = |bounds: &[u64]| {
+            Distribution::new(Arc::new(Layout::new(bounds.iter().copied(), OWN_SCHEMA)), process_start)
+        };
         Self {
             process_start,
             revision,

@@ -51,7 +51,7 @@ fn client() -> reqwest::Client {
 }
 
 fn builder() -> reqwest::ClientBuilder {
-    reqwest::Client::builder().tls_backend_preconfigured(crate::tls::client_config()).no_proxy()
+    reqwest::Client::builder().tls_backend_preconfigured(crate::tls::client_config(&[])).no_proxy()
 }
 
 fn header<'a>(response: &'a Response, name: &str) -> &'a str {

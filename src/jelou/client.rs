@@ -14,11 +14,11 @@ use super::decode::decode;
 use super::error::{ApiError, BodyError};
 use super::message;
 use super::request::Listing;
-use super::tls;
 use crate::clock::Clock;
 use crate::config::api::ApiSettings;
 use crate::domain::reading::Page;
 use crate::domain::time::{Range, UnixMillis};
+use crate::tls;
 
 /// Longest body that is read, after unpacking. A page of fifty records has some 30 KiB.
 pub const BODY_LIMIT: usize = 32 * 1024 * 1024;
@@ -65,9 +65,8 @@ impl Client {
     pub fn new(settings: &ApiSettings, clock: Arc<dyn Clock>) -> Result<Self, SetupError> {
         let listing = Listing::new(settings)?;
         let credentials = Credentials::load(settings)?;
-        let tls = tls::config().map_err(|error| SetupError::Http(error.to_string()))?;
         let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
+            .tls_backend_preconfigured(tls::client_config(&[b"h2", b"http/1.1"]))
             .user_agent(USER_AGENT)
             .timeout(settings.timeout)
             .redirect(redirect::Policy::none())

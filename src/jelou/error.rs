@@ -4,55 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::lenient::MAX_ROWS;
-
-/// How a request went: the `outcome` label of `jelou_exporter_api_requests_total`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Outcome {
-    /// A page came.
-    Ok,
-    /// 401 or 403.
-    Unauthorized,
-    /// 429.
-    RateLimited,
-    /// Any other 4xx.
-    InvalidRequest,
-    /// 5xx.
-    ServerError,
-    /// No whole answer within `api.timeout`.
-    Timeout,
-    /// No answer at all.
-    Connect,
-    /// An answer that is no page.
-    BadBody,
-}
-
-impl Outcome {
-    /// Every value, in the order in which they are shown.
-    pub const ALL: &[Self] = &[
-        Self::Ok,
-        Self::Unauthorized,
-        Self::RateLimited,
-        Self::InvalidRequest,
-        Self::ServerError,
-        Self::Timeout,
-        Self::Connect,
-        Self::BadBody,
-    ];
-
-    /// The value of the label.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Unauthorized => "unauthorized",
-            Self::RateLimited => "rate_limited",
-            Self::InvalidRequest => "invalid_request",
-            Self::ServerError => "server_error",
-            Self::Timeout => "timeout",
-            Self::Connect => "connect",
-            Self::BadBody => "bad_body",
-        }
-    }
-}
+use crate::domain::label::Outcome;
 
 /// Why a request brought no page. A `message` is the upstream's own, made fit for a log line.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -21,5 +21,8 @@ mod request;
 mod salvage;
 #[cfg(test)]
 mod tests;
-mod tls;
 pub mod wire;
+
+pub use budget::Budget;
+pub use client::Client;
+pub use error::ApiError;

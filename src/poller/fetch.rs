@@ -80,7 +80,12 @@ pub(super) struct Fetcher<U> {
 }
 
 impl<U: Upstream> Fetcher<U> {
-    pub(super) fn new(upstream: U, budget: Budget, clock: Arc<dyn Clock>, jitter: Box<dyn FnMut() -> f64 + Send>) -> Self {
+    pub(super) fn new(
+        upstream: U,
+        budget: Budget,
+        clock: Arc<dyn Clock>,
+        jitter: Box<dyn FnMut() -> f64 + Send>,
+    ) -> Self {
         Self { upstream, budget, clock, jitter, silent_until: None, distrust_said: false }
     }
 
@@ -94,7 +99,13 @@ impl<U: Upstream> Fetcher<U> {
     }
 
     /// Walks a range. Retries are begun before `retry_until` only.
-    pub(super) async fn walk(&mut self, range: Range, narrow: bool, retry_until: Instant, own: &mut Own) -> (Walked, End) {
+    pub(super) async fn walk(
+        &mut self,
+        range: Range,
+        narrow: bool,
+        retry_until: Instant,
+        own: &mut Own,
+    ) -> (Walked, End) {
         let mut walk = Walk::new();
         let mut pages = Vec::new();
         let mut step = Step::Ask(1);
@@ -118,7 +129,9 @@ impl<U: Upstream> Fetcher<U> {
                     step = walk.take(&page);
                     pages.push(page);
                 }
-                Err(error) if pages.is_empty() && number == 1 && self.is_too_wide(range, &error, retry_until, own).await => {
+                Err(error)
+                    if pages.is_empty() && number == 1 && self.is_too_wide(range, &error, retry_until, own).await =>
+                {
                     break End::TooWide;
                 }
                 Err(error) if error.is_of_one_page() && skipped < SKIPS => {
@@ -149,7 +162,13 @@ impl<U: Upstream> Fetcher<U> {
         !alike
     }
 
-    async fn request(&mut self, range: Range, page: u32, retry_until: Instant, own: &mut Own) -> Result<Page, ApiError> {
+    async fn request(
+        &mut self,
+        range: Range,
+        page: u32,
+        retry_until: Instant,
+        own: &mut Own,
+    ) -> Result<Page, ApiError> {
         let mut attempt = 0;
         loop {
             self.budget.acquire().await;

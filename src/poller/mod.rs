@@ -202,7 +202,10 @@ impl<U: Upstream> Poller<U> {
             let lost = self.plan.give_up_old_gaps(clocks.now);
             if lost > 0 {
                 self.own.abandoned += u64::try_from(lost * 1000).unwrap_or_default();
-                error!(seconds = lost, "conversations that started in this time were never read: it has passed poll.horizon");
+                error!(
+                    seconds = lost,
+                    "conversations that started in this time were never read: it has passed poll.horizon"
+                );
             }
         }
         if clocks.agree() {
@@ -211,7 +214,10 @@ impl<U: Upstream> Poller<U> {
                 self.plan.raise_floor(floor);
             }
             if forgotten.unsettled > 0 {
-                info!(conversations = forgotten.unsettled, "unsettled conversations have passed poll.horizon and are asked for no longer");
+                info!(
+                    conversations = forgotten.unsettled,
+                    "unsettled conversations have passed poll.horizon and are asked for no longer"
+                );
             }
         }
     }
@@ -411,6 +417,9 @@ impl ApiError {
 
     /// Whether a range that is too wide may fail so.
     pub(crate) const fn may_be_too_wide(&self) -> bool {
-        matches!(self, Self::InvalidRequest { status: 422, .. } | Self::ServerError { status: 500, .. } | Self::Timeout { .. })
+        matches!(
+            self,
+            Self::InvalidRequest { status: 422, .. } | Self::ServerError { status: 500, .. } | Self::Timeout { .. }
+        )
     }
 }

@@ -63,7 +63,11 @@ impl fmt::Display for PollError {
                  each other ones; what they showed is counted, and the next poll reads the range again"
             ),
             Self::Silenced { wait } => {
-                write!(f, "the upstream asked for silence (Retry-After), for {} s more: nothing was asked", wait.as_secs())
+                write!(
+                    f,
+                    "the upstream asked for silence (Retry-After), for {} s more: nothing was asked",
+                    wait.as_secs()
+                )
             }
             Self::Company(error) => write!(f, "{error}"),
             Self::InitialRange => f.write_str("the initial range (poll.initial_lookback) could not be read completely"),

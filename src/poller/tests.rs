@@ -79,10 +79,17 @@ impl Upstream for Fake {
         if world.poison.is_some_and(|poison| poison.contains(UnixMillis::from_seconds(range.start))) {
             return Err(ApiError::ServerError { status: 503, retry_after: None, message: None });
         }
-        let listed: Vec<_> = world.records.iter().filter(|record| record.start <= now && range.contains(record.start)).collect();
-        let rows = listed.iter().skip(50 * (page as usize - 1)).take(50).map(|record| Row::Conversation((*record).clone()));
+        let listed: Vec<_> =
+            world.records.iter().filter(|record| record.start <= now && range.contains(record.start)).collect();
+        let rows =
+            listed.iter().skip(50 * (page as usize - 1)).take(50).map(|record| Row::Conversation((*record).clone()));
         let total = Some(listed.len() as u64);
-        Ok(Page { rows: rows.collect(), total, sent_at: now, server_date: Some(UnixMillis::from_seconds(now.seconds())) })
+        Ok(Page {
+            rows: rows.collect(),
+            total,
+            sent_at: now,
+            server_date: Some(UnixMillis::from_seconds(now.seconds())),
+        })
     }
 
     fn reload_secret(&self) -> io::Result<bool> {
@@ -153,8 +160,7 @@ impl Bench {
             own: Own::new(clock.now(), "", 300_000, 60_000),
             account: "default".into(),
         };
-        let settings =
-            PollerSettings { interval: Duration::from_secs(60), requests_per_second: 2.0, page_size: 50 };
+        let settings = PollerSettings { interval: Duration::from_secs(60), requests_per_second: 2.0, page_size: 50 };
         let (poller, snapshots) = Poller::new(settings, parts);
         (Self { fake, snapshots }, poller)
     }
@@ -222,7 +228,8 @@ async fn initial_range_is_read_over_several_polls_while_the_newest_stays_fresh()
     let snapshot = bench.until(|snapshot| snapshot.conversations.is_some()).await;
     assert_eq!(started(&snapshot), 10_000);
     assert!(snapshot.own.polls.get(PollResult::Success) >= 2);
-    let newest = bench.asked_since(Duration::ZERO).iter().filter(|(_, range, page)| range.end >= BEGIN && *page == 1).count();
+    let newest =
+        bench.asked_since(Duration::ZERO).iter().filter(|(_, range, page)| range.end >= BEGIN && *page == 1).count();
     assert!(newest as u64 >= snapshot.own.polls.get(PollResult::Success));
 }
 
@@ -340,7 +347,8 @@ async fn catch_up_after_downtime_closes_the_gap_while_the_newest_stays_fresh() {
     let snapshot = bench.until(|snapshot| snapshot.own.up).await;
     let complete = snapshot.own.data_complete.unwrap().seconds();
     assert!(complete < BEGIN + HOUR, "it does not claim what it has not read");
-    let snapshot = bench.until(|snapshot| snapshot.own.data_complete.unwrap().seconds() > BEGIN + outage.as_secs() as i64).await;
+    let snapshot =
+        bench.until(|snapshot| snapshot.own.data_complete.unwrap().seconds() > BEGIN + outage.as_secs() as i64).await;
     let now = snapshot.own.data_complete.unwrap().seconds() - BEGIN;
     assert_eq!(started(&snapshot) as i64, now / 30 + 1, "each exactly once");
     assert_eq!(snapshot.own.abandoned, 0);
@@ -368,10 +376,8 @@ async fn a_stretch_that_always_fails_does_not_hold_up_the_others() {
     bench.fake.world().poison = Some(Range::new(around - 5, around + 5));
     let polls = bench.until(|snapshot| !snapshot.own.up).await.own.polls.get(PollResult::Failure);
     assert_eq!(polls, 1);
-    let mut world = bench.fake.world();
-    world.records.retain(|record| record.id != good.id);
-    world.records.push(closed(&good, 300));
-    drop(world);
+    bench.fake.world().records.retain(|record| record.id != good.id);
+    bench.fake.world().records.push(closed(&good, 300));
     let snapshot = bench.until(|snapshot| ended(snapshot) == 2001).await;
     assert!(!snapshot.own.up, "the poll as a whole is a failure as long as one stretch fails");
 }

@@ -34,7 +34,7 @@ pub(super) struct HttpSender {
 impl HttpSender {
     pub(super) fn new(options: &PushOptions, clock: Arc<dyn Clock>) -> Result<Self, PushError> {
         let client = Client::builder()
-            .tls_backend_preconfigured(crate::tls::client_config())
+            .tls_backend_preconfigured(crate::tls::client_config(&[]))
             // One request at a time gains nothing from HTTP/2, whose connection would outlive a route that is gone.
             .http1_only()
             // The headers are for the configured receiver only.

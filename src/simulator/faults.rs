@@ -112,6 +112,11 @@ impl FaultRates {
         }
     }
 
+    /// The faults of [`all`](Self::all), evenly, so that together this share of the requests meets one.
+    pub fn share(share: f64) -> Self {
+        Self::all(share / 10.0)
+    }
+
     /// The fault of the request with this number, if any.
     fn roll(&self, seed: u64, number: u64) -> Fault {
         let mut dice = Dice::of(&[seed, 6, number]);

@@ -95,7 +95,7 @@ fn a_client_that_cannot_be_is_an_error_that_names_the_setting() {
     let new = |change: &dyn Fn(&mut crate::config::api::ApiSettings)| {
         let mut settings = settings("http://127.0.0.1:1");
         change(&mut settings);
-        let clock = std::sync::Arc::new(crate::clock::ManualClock::default());
+        let clock = std::sync::Arc::new(crate::clock::ManualClock::new(UnixMillis(0)));
         crate::jelou::client::Client::new(&settings, clock).err()
     };
     let missing = new(&|settings| settings.client_secret_file = Some("/nonexistent/secret".into())).unwrap();

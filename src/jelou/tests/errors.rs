@@ -9,8 +9,9 @@ use flate2::write::GzEncoder;
 
 use super::loopback::{Server, answer, hang, listen};
 use super::{DAY, DOCUMENTED, client, settings};
+use crate::domain::label::Outcome;
 use crate::jelou::client::BODY_LIMIT;
-use crate::jelou::error::{ApiError, BodyError, Outcome};
+use crate::jelou::error::{ApiError, BodyError};
 
 async fn error_at(url: &str) -> ApiError {
     let error = client(&settings(url)).conversations(DAY, 1).await.unwrap_err();
