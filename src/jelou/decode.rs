@@ -1,5 +1,7 @@
 //! The body of a 200: bytes to rows.
 
+use std::borrow::Cow;
+
 use jiff::tz::TimeZone;
 use serde_json::value::RawValue;
 
@@ -33,18 +35,18 @@ pub struct Decoded {
 pub fn decode(body: &[u8], range: Range, zone: &TimeZone) -> Result<Decoded, BodyError> {
     let dates = Dates::new(zone, range);
     if let Ok(answer) = serde_json::from_slice::<Obj<Answer<'_, Obj<Record<'_>>>>>(body) {
-        let (records, pagination) = listed(answer)?;
-        if let Some(rows) = in_one_pass(&records, &dates) {
+        let (mut records, pagination) = listed(answer)?;
+        if let Some(rows) = in_one_pass(&mut records, &dates) {
             return Ok(Decoded::new(rows, pagination));
         }
     }
     row_by_row(body, &dates)
 }
 
-fn in_one_pass(records: &[Obj<Record<'_>>], dates: &Dates<'_>) -> Option<Vec<Row>> {
+fn in_one_pass(records: &mut [Obj<Record<'_>>], dates: &Dates<'_>) -> Option<Vec<Row>> {
     let mut rows = Vec::with_capacity(records.len());
-    for record in records {
-        rows.push(row(record.get()?, dates)?);
+    for Obj(record) in records {
+        rows.push(row(record.as_mut()?, dates)?);
     }
     Some(rows)
 }
@@ -73,7 +75,7 @@ fn listed<R>(Obj(answer): Obj<Answer<'_, R>>) -> Result<(Vec<R>, Pagination), Bo
 }
 
 /// The row that a record makes; `None` without an `_id`: it needs a name that only its bytes can give.
-fn row(record: &Record<'_>, dates: &Dates<'_>) -> Option<Row> {
+fn row(record: &mut Record<'_>, dates: &Dates<'_>) -> Option<Row> {
     let id = ConversationId::from(record.id.get().filter(|id| !id.is_empty())?);
     Some(match record.start.get().and_then(|text| dates.start(text)) {
         Some(start) => Row::Conversation(conversation(id, start, record, dates)),
@@ -81,10 +83,9 @@ fn row(record: &Record<'_>, dates: &Dates<'_>) -> Option<Row> {
     })
 }
 
-fn conversation(id: ConversationId, start: UnixMillis, record: &Record<'_>, dates: &Dates<'_>) -> Conversation {
+fn conversation(id: ConversationId, start: UnixMillis, record: &mut Record<'_>, dates: &Dates<'_>) -> Conversation {
     let team = record.assignment.get().and_then(|assignment| assignment.team.get());
     let operator_team = record.operator.get().and_then(|operator| operator.team.get());
-    let company = record.company.get().and_then(|company| company.id.get());
     Conversation {
         id,
         start,
@@ -94,10 +95,16 @@ fn conversation(id: ConversationId, start: UnixMillis, record: &Record<'_>, date
         origin: Origin::read(record.origin.get()),
         bot: bot_label(record.bot.get().and_then(|bot| bot.name.get())).into(),
         team: team_label(team, operator_team).into(),
-        company: company.map(str::trim).filter(|id| !id.is_empty()).map(Into::into),
+        company: record.company.0.take().and_then(|company| company_id(company.id.0?)),
         reply: record.reply.0,
         stated_duration: record.duration.0,
     }
+}
+
+/// The id as text. One that came as a number owns its text already, which is passed on.
+fn company_id(id: Cow<'_, str>) -> Option<Box<str>> {
+    let trimmed = id.trim();
+    if trimmed.len() == id.len() { (!id.is_empty()).then(|| id.into()) } else { company_id(trimmed.into()) }
 }
 
 impl Decoded {

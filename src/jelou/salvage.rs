@@ -12,17 +12,17 @@ use crate::domain::reading::{Rejected, Row};
 
 /// Reads one row by itself. Fields that are no readable JSON value (a number beyond all bounds, half a character) are
 /// left out; of two fields of one name the last is meant. What `read` cannot name is rejected by its bytes.
-pub(super) fn read(raw: &RawValue, read: impl Fn(&Record<'_>) -> Option<Row>) -> Row {
+pub(super) fn read(raw: &RawValue, read: impl Fn(&mut Record<'_>) -> Option<Row>) -> Row {
     let json = raw.get();
     let mut is_object = true;
     let row = match serde_json::from_str::<Obj<Record<'_>>>(json) {
-        Ok(Obj(Some(record))) => read(&record),
+        Ok(Obj(Some(mut record))) => read(&mut record),
         Ok(Obj(None)) => {
             is_object = false;
             None
         }
         Err(_) => readable_fields(json)
-            .and_then(|json| serde_json::from_str::<Record<'_>>(&json).ok().and_then(|record| read(&record))),
+            .and_then(|json| serde_json::from_str::<Record<'_>>(&json).ok().and_then(|mut record| read(&mut record))),
     };
     row.unwrap_or_else(|| {
         let why = if is_object { "_id is missing or no text" } else { "the row is no object" };
