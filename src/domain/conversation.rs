@@ -3,13 +3,14 @@
 //! Nothing that identifies a customer or an operator has a field here, so nothing of the kind can leak further on.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::label::label_values;
 use super::time::UnixMillis;
 
-/// The `_id` of a record. It leaves the process only in exemplars and at debug level.
+/// The `_id` of a record, cheap to clone. It leaves the process only in exemplars and at debug level.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConversationId(Box<str>);
+pub struct ConversationId(Arc<str>);
 
 impl ConversationId {
     /// The identifier as the upstream spells it.

@@ -4,7 +4,7 @@
 //! that it showed reach the total that the upstream gave, the same at the beginning and at the end (rule
 //! **complete walk**).
 
-use std::collections::HashSet;
+use foldhash::{HashSet, HashSetExt as _};
 
 use super::conversation::ConversationId;
 use super::reading::{Page, Row};

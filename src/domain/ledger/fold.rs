@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::entries::Slot;
 use super::entry::{Decision, Entry, Narrow};
 use super::moments::{Kind, Recent};
 use super::pairs::{PairId, Pairs};
@@ -58,13 +59,13 @@ impl Ledger {
 
     /// Unsettled ones that this complete walk had to show and did not.
     fn note_missing(&mut self, walked: &Walked) {
-        for (start, id) in &self.unsettled {
-            let Some(entry) = self.entries.get_mut(id) else { continue };
+        for (start, slot) in &self.unsettled {
+            let Some(entry) = self.entries.get_mut(*slot) else { continue };
             if entry.read_in == self.poll || entry.vanished {
                 continue;
             }
             if walked.range.covers(entry.known_range()) {
-                self.missing.push(id.clone());
+                self.missing.push(*slot);
             } else if walked.narrow && walked.range.contains(*start) {
                 // Asking by its start does not find it: from now on by the range that did.
                 entry.narrow = Narrow::Failed;
@@ -74,22 +75,21 @@ impl Ledger {
 
     fn read(&mut self, reading: &Conversation, walked: &Walked, seen_at: UnixMillis, folded: &mut Folded) {
         let start = self.series_start;
-        let known = self.entries.get(&reading.id);
-        let new = known.is_none();
+        let known = self.entries.find(&reading.id);
         // A folded conversation stays folded, even if there is room for its labels by now.
-        let (pair, full) = match known {
-            Some(entry) if entry.folded => (self.pairs.overflow(start), true),
-            _ => self.pairs.admit(&reading.bot, &reading.team, start),
+        let folded_before = known.and_then(|slot| self.entries.get(slot)).is_some_and(|entry| entry.folded);
+        let (pair, full) = match folded_before {
+            true => (self.pairs.overflow(start), true),
+            false => self.pairs.admit(&reading.bot, &reading.team, start),
         };
-        if new {
+        let slot = known.unwrap_or_else(|| {
             self.count_start(reading.start);
-            self.unsettled.insert((reading.start, reading.id.clone()));
             self.tallies.overflowed += u64::from(full);
-        }
-        let entry = self
-            .entries
-            .entry(reading.id.clone())
-            .or_insert_with(|| Entry::new(reading, pair, walked.range, self.poll));
+            let slot = self.entries.insert(reading.id.clone(), Entry::new(reading, pair, walked.range, self.poll));
+            self.unsettled.insert((reading.start, slot));
+            slot
+        });
+        let Some(entry) = self.entries.get_mut(slot) else { return };
         entry.folded = full;
         let before = entry.clone();
         let mut desk = Desk {
@@ -111,26 +111,26 @@ impl Ledger {
         desk.decision(reading, entry);
 
         let settled = entry.settled;
-        folded.records.count(match (new, is_changed(&before, entry)) {
-            (true, _) => RecordResult::New,
-            (false, true) => RecordResult::Changed,
-            (false, false) => RecordResult::Unchanged,
+        folded.records.count(match known {
+            None => RecordResult::New,
+            Some(_) if is_changed(&before, entry) => RecordResult::Changed,
+            Some(_) => RecordResult::Unchanged,
         });
-        count_unknown(reading, (!new).then_some(&before), &mut folded.unknown_values);
-        self.index(&before, reading, settled);
+        count_unknown(reading, known.map(|_| &before), &mut folded.unknown_values);
+        self.index(slot, &before, reading.start, settled);
     }
 
     /// Keeps the look-ups by start in step with the entry.
-    fn index(&mut self, before: &Entry, reading: &Conversation, settled: bool) {
-        if before.start != reading.start {
+    fn index(&mut self, slot: Slot, before: &Entry, start: UnixMillis, settled: bool) {
+        if before.start != start {
             self.uncount_start(before.start);
-            self.count_start(reading.start);
-            self.unsettled.remove(&(before.start, reading.id.clone()));
+            self.count_start(start);
+            self.unsettled.remove(&(before.start, slot));
         }
         if settled {
-            self.unsettled.remove(&(reading.start, reading.id.clone()));
-        } else if before.settled || before.start != reading.start {
-            self.unsettled.insert((reading.start, reading.id.clone()));
+            self.unsettled.remove(&(start, slot));
+        } else if before.settled || before.start != start {
+            self.unsettled.insert((start, slot));
         }
     }
 }

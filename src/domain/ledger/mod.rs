@@ -3,12 +3,13 @@
 //! Readings go in by [`Ledger::fold`], one walk at a time and as often as they come: folding the same reading again
 //! changes nothing. What is shown comes out by [`Ledger::show`].
 //!
-//! * `entry`: what is remembered of one conversation
+//! * `entry`: what is remembered of one conversation; `entries`: all of these
 //! * `fold`: what a reading moves
 //! * `pairs`: the counters it moves, by bot and team
 //! * `moments`: gauges and recent percentiles
 //! * `stretches`: what has to be asked for again
 
+mod entries;
 mod entry;
 mod fold;
 mod moments;
@@ -17,17 +18,17 @@ mod stretches;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use super::conversation::{ConversationId, Origin};
+use super::conversation::Origin;
 use super::distribution::Layout;
 use super::label::{RecordResult, Tally, UnknownField};
 use super::reading::Page;
 use super::snapshot::{Conversations, Tallies};
 use super::time::{Range, UnixMillis};
-use entry::Entry;
+use entries::{Entries, Slot};
 use moments::Recent;
 use pairs::Pairs;
 pub use stretches::Stretch;
@@ -123,9 +124,9 @@ pub struct Forgotten {
 #[derive(Debug)]
 pub struct Ledger {
     settings: LedgerSettings,
-    entries: HashMap<ConversationId, Entry>,
+    entries: Entries,
     /// By start: those that are asked for again.
-    unsettled: BTreeSet<(UnixMillis, ConversationId)>,
+    unsettled: BTreeSet<(UnixMillis, Slot)>,
     /// How many known conversations started in each second.
     starts: BTreeMap<i64, u32>,
     pairs: Pairs,
@@ -139,7 +140,7 @@ pub struct Ledger {
     last_success: Option<UnixMillis>,
     poll: u64,
     /// Unsettled ones that a complete walk over their range did not show in this poll.
-    missing: Vec<ConversationId>,
+    missing: Vec<Slot>,
 }
 
 impl Ledger {
@@ -148,7 +149,7 @@ impl Ledger {
         let pairs = Pairs::new(settings.max_label_sets, Arc::clone(&settings.reply), Arc::clone(&settings.duration));
         Self {
             settings,
-            entries: HashMap::new(),
+            entries: Entries::default(),
             unsettled: BTreeSet::new(),
             starts: BTreeMap::new(),
             pairs,
@@ -171,8 +172,8 @@ impl Ledger {
 
     /// The poll is over. What a complete walk missed and nothing else showed has vanished; it leaves the gauges.
     pub fn end_poll(&mut self) {
-        for id in std::mem::take(&mut self.missing) {
-            let Some(entry) = self.entries.get_mut(&id) else { continue };
+        for slot in std::mem::take(&mut self.missing) {
+            let Some(entry) = self.entries.get_mut(slot) else { continue };
             if entry.read_in != self.poll && !entry.vanished {
                 entry.vanished = true;
                 self.tallies.vanished += 1;
@@ -235,7 +236,7 @@ impl Ledger {
 
     /// Whether none is remembered.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len() == 0
     }
 
     /// How many conversations are asked for again.
@@ -251,20 +252,16 @@ impl Ledger {
     /// Drops what was listed last by a range that ended before `horizon` (rules **aged out**, **floor**).
     pub fn forget_before(&mut self, horizon: i64) -> Forgotten {
         let mut forgotten = Forgotten::default();
-        let old: Vec<ConversationId> = self
-            .entries
-            .iter()
-            .filter(|(_, entry)| entry.known_range().end < horizon)
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in old {
-            let Some(entry) = self.entries.remove(&id) else { continue };
+        let old: Vec<Slot> =
+            self.entries.iter().filter(|(_, entry)| entry.known_range().end < horizon).map(|(slot, _)| slot).collect();
+        for slot in old {
+            let Some(entry) = self.entries.remove(slot) else { continue };
             let end = entry.known_range().end;
             self.uncount_start(entry.start);
             forgotten.entries += 1;
             // One second later: a range shares its border second, and what lies there would come back unknown.
             forgotten.floor = forgotten.floor.max(Some(end + 1));
-            if self.unsettled.remove(&(entry.start, id)) && !entry.vanished {
+            if self.unsettled.remove(&(entry.start, slot)) && !entry.vanished {
                 forgotten.unsettled += 1;
                 self.tallies.aged_out += 1;
             }

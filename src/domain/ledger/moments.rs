@@ -58,8 +58,8 @@ impl Ledger {
     pub(super) fn moments(&self) -> Vec<Moment> {
         let mut moments = self.recent.settled.clone();
         moments.resize(self.pairs.len(), Moment::default());
-        for (start, id) in &self.unsettled {
-            let Some(entry) = self.entries.get(id) else { continue };
+        for (start, slot) in &self.unsettled {
+            let Some(entry) = self.entries.get(*slot) else { continue };
             if entry.vanished || !entry.is_active() {
                 continue;
             }

@@ -1,7 +1,9 @@
 //! The (bot, team) pairs: admitted by first sight up to a cap, each with every family from its first record on.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use foldhash::HashMap;
 
 use crate::domain::conversation::{Origin, Reason, State};
 use crate::domain::distribution::Layout;
@@ -85,7 +87,12 @@ impl Pairs {
 
     /// Makes sure that every pair of this pair's bot has a counter for the origin.
     pub(super) fn show_origin(&mut self, id: PairId, origin: Origin, start: UnixMillis) {
-        let bot = Arc::clone(&self.table[id.0 as usize].labels.bot);
+        let pair = &self.table[id.0 as usize];
+        // What one pair of the bot has, all of them have.
+        if pair.started.iter().any(|(shown, _)| *shown == origin) {
+            return;
+        }
+        let bot = Arc::clone(&pair.labels.bot);
         if self.bots.entry(Arc::clone(&bot)).or_default().origins.insert(origin) {
             self.each_of(&bot, |pair| {
                 pair.started_mut(origin, start);
@@ -95,7 +102,11 @@ impl Pairs {
 
     /// Makes sure that every pair of this pair's bot has a counter for this end.
     pub(super) fn show_end(&mut self, id: PairId, how: (State, Reason), start: UnixMillis) {
-        let bot = Arc::clone(&self.table[id.0 as usize].labels.bot);
+        let pair = &self.table[id.0 as usize];
+        if pair.ended.iter().any(|(shown, _)| *shown == how) {
+            return;
+        }
+        let bot = Arc::clone(&pair.labels.bot);
         if self.bots.entry(Arc::clone(&bot)).or_default().ends.insert(how) {
             self.each_of(&bot, |pair| {
                 pair.ended_mut(how, start);

@@ -23,8 +23,8 @@ impl Ledger {
         let mut stretches: Vec<Stretch> = Vec::new();
         let mut ranges: Vec<Stretch> = Vec::new();
         let mut known = 0;
-        for (_, id) in &self.unsettled {
-            let Some(entry) = self.entries.get(id) else { continue };
+        for (_, slot) in &self.unsettled {
+            let Some(entry) = self.entries.get(*slot) else { continue };
             if entry.vanished || entry.read_in == self.poll || entry.known_range().end < floor {
                 continue;
             }

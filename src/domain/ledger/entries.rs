@@ -1,0 +1,84 @@
+//! The table of entries: found by id, referred to by a small number.
+
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry as Place;
+
+use super::entry::Entry;
+use crate::domain::conversation::ConversationId;
+
+/// Where an entry stands in the table, for as long as it is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Slot(u32);
+
+#[derive(Debug)]
+struct Held {
+    id: ConversationId,
+    entry: Entry,
+}
+
+/// Entries stand in one array and the hash table holds but their numbers: a new one is written to where the last one
+/// was, and growing moves numbers.
+#[derive(Debug, Default)]
+pub(super) struct Entries {
+    held: Vec<Option<Held>>,
+    free: Vec<Slot>,
+    by_id: HashTable<Slot>,
+    hasher: RandomState,
+}
+
+impl Entries {
+    pub(super) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    pub(super) fn get(&self, slot: Slot) -> Option<&Entry> {
+        self.held.get(slot.0 as usize)?.as_ref().map(|held| &held.entry)
+    }
+
+    pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut Entry> {
+        self.held.get_mut(slot.0 as usize)?.as_mut().map(|held| &mut held.entry)
+    }
+
+    pub(super) fn find(&self, id: &ConversationId) -> Option<Slot> {
+        let held = &self.held;
+        self.by_id.find(self.hasher.hash_one(id), |slot| is(held, *slot, id)).copied()
+    }
+
+    /// Puts in an entry for an id that has none.
+    pub(super) fn insert(&mut self, id: ConversationId, entry: Entry) -> Slot {
+        let Self { held, free, by_id, hasher } = self;
+        let hash = hasher.hash_one(&id);
+        let rehash = |slot: &Slot| held[slot.0 as usize].as_ref().map_or(0, |held| hasher.hash_one(&held.id));
+        let slot = free.pop().unwrap_or(Slot(u32::try_from(held.len()).expect("memory ends before 2^32 entries do")));
+        by_id.insert_unique(hash, slot, rehash);
+        let new = Some(Held { id, entry });
+        match held.get_mut(slot.0 as usize) {
+            Some(place) => *place = new,
+            None => held.push(new),
+        }
+        slot
+    }
+
+    pub(super) fn remove(&mut self, slot: Slot) -> Option<Entry> {
+        let Held { id, entry } = self.held.get_mut(slot.0 as usize)?.take()?;
+        let hash = self.hasher.hash_one(&id);
+        let rehash = |_: &Slot| unreachable!("taking away never grows a table");
+        if let Place::Occupied(place) = self.by_id.entry(hash, |other| *other == slot, rehash) {
+            place.remove();
+        }
+        self.free.push(slot);
+        Some(entry)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Slot, &Entry)> {
+        let numbered = self.held.iter().zip(0..);
+        numbered.filter_map(|(held, slot)| held.as_ref().map(|held| (Slot(slot), &held.entry)))
+    }
+}
+
+fn is(held: &[Option<Held>], slot: Slot, id: &ConversationId) -> bool {
+    held[slot.0 as usize].as_ref().is_some_and(|held| held.id == *id)
+}
