@@ -22,6 +22,8 @@ use crate::logging;
 use crate::poller::PollError;
 use crate::push::{self, PushError};
 use crate::render::text;
+use crate::store::StoreError;
+use assemble::Assembled;
 use tasks::{Stopped, Tasks};
 
 /// Why the process ends with status 1.
@@ -36,6 +38,8 @@ pub enum AppError {
     },
     /// The API client cannot be made.
     Client(String),
+    /// The checkpoint cannot be opened.
+    State(StoreError),
     /// The OTLP settings cannot be used.
     Push(PushError),
     /// `once` failed.
@@ -60,6 +64,7 @@ impl fmt::Display for AppError {
                 write!(f, "cannot listen on {address}: {error}; set web.listen_address to an address that is free")
             }
             Self::Client(why) => write!(f, "the API client cannot be made: {why}"),
+            Self::State(error) => write!(f, "{error}"),
             Self::Push(error) => write!(f, "{error}"),
             Self::Poll(error) => write!(f, "the poll failed: {error}"),
             Self::Output(error) => write!(f, "standard output cannot be written: {error}"),
@@ -143,15 +148,9 @@ async fn serve_on(
     let address = listener
         .local_addr()
         .map_err(|error| AppError::Listen { address: config.web.listen_address.clone(), error })?;
-    if let Some(path) = &config.state.path {
-        warn!(
-            path = %path.display(),
-            "state.path is not kept yet: after a restart counting begins at zero, and the time in between is not counted"
-        );
-    }
-    let (poller, snapshots) = assemble::poller(&config, &clock)?;
+    let Assembled { poller, snapshots, instance_id } = assemble::poller(&config, &clock)?;
     let state = HttpState::new(snapshots.clone(), Arc::clone(&clock), Arc::clone(&live), &*config.web.telemetry_path);
-    let push = assemble::push_options(&config);
+    let push = assemble::push_options(&config, instance_id);
 
     let mut tasks = Tasks::new();
     tasks.spawn_until_stop("web server", |stopped: Stopped| async move {
@@ -178,7 +177,7 @@ async fn serve_on(
 /// Polls once and prints the metrics.
 async fn once(config: Config, clock: Arc<dyn Clock>, live: Arc<LiveStats>) -> Result<(), AppError> {
     let stop = tasks::stop_signal()?;
-    let (poller, snapshots) = assemble::poller(&config, &clock)?;
+    let Assembled { poller, snapshots, .. } = assemble::poller(&config, &clock)?;
     tokio::select! {
         result = poller.once() => result.map_err(AppError::Poll)?,
         signal = stop => return Err(AppError::Setup(format!("stopped by {signal} before the poll was complete"))),

@@ -22,4 +22,5 @@ pub mod poller;
 pub mod push;
 pub mod render;
 pub mod simulator;
+pub mod store;
 pub mod tls;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tracing::info;
 use uuid::Uuid;
 
 use super::AppError;
@@ -19,17 +20,77 @@ use crate::jelou::{Budget, Client};
 use crate::poller::{Parts, Poller, PollerSettings};
 use crate::push::{Protocol, PushOptions};
 use crate::render::otlp::HistogramKind;
+use crate::store::{Image, Store, StoreError};
 
-/// A poller with an empty ledger.
-pub(super) fn poller(
-    config: &Config,
-    clock: &Arc<dyn Clock>,
-) -> Result<(Poller<Client>, watch::Receiver<Arc<Snapshot>>), AppError> {
-    let (api, poll, metrics) = (&config.api, &config.poll, &config.metrics);
+/// A poller ready to run.
+pub(super) struct Assembled {
+    pub(super) poller: Poller<Client>,
+    pub(super) snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// `service.instance.id`: kept with the state, or that of this process.
+    pub(super) instance_id: String,
+}
+
+/// A poller that goes on where the checkpoint left off, or begins anew.
+pub(super) fn poller(config: &Config, clock: &Arc<dyn Clock>) -> Result<Assembled, AppError> {
+    let api = &config.api;
     let upstream = Client::new(api, Arc::clone(clock)).map_err(|error| AppError::Client(error.to_string()))?;
     let now = clock.now();
-    let initial_start = now.seconds() - seconds(poll.initial_lookback);
-    let ledger = LedgerSettings {
+    let (store, image) = match &config.state.path {
+        Some(path) => {
+            let (store, image) = Store::open(path, &api.account).map_err(AppError::State)?;
+            (Some(store), image)
+        }
+        None => (None, None),
+    };
+    let mut own =
+        Own::new(now, REVISION.unwrap_or(""), millis(config.metrics.reply_target), millis(config.poll.interval));
+    own.restored = image.is_some();
+    let (ledger, plan) = match image {
+        Some(image) => restored(config, image, now)?,
+        None => fresh(config, now),
+    };
+    let settings = PollerSettings {
+        interval: config.poll.interval,
+        requests_per_second: api.requests_per_second,
+        page_size: api.page_size,
+    };
+    let instance_id = store.as_ref().map_or_else(|| Uuid::new_v4().to_string(), |store| store.instance_id().to_owned());
+    let parts = Parts {
+        upstream,
+        budget: Budget::new(api.requests_per_second),
+        clock: Arc::clone(clock),
+        jitter: Box::new(fastrand::f64),
+        ledger,
+        plan,
+        own,
+        account: api.account.as_str().into(),
+        store,
+    };
+    let (poller, snapshots) = Poller::new(settings, parts);
+    Ok(Assembled { poller, snapshots, instance_id })
+}
+
+fn fresh(config: &Config, now: UnixMillis) -> (Ledger, Plan) {
+    let initial_start = now.seconds() - seconds(config.poll.initial_lookback);
+    let ledger = Ledger::new(ledger_settings(config), now, UnixMillis::from_seconds(initial_start));
+    (ledger, Plan::new(plan_settings(config), initial_start))
+}
+
+fn restored(config: &Config, image: Image, now: UnixMillis) -> Result<(Ledger, Plan), AppError> {
+    let Image { kept, plan, pairs, entries } = image;
+    let conversations = entries.len();
+    let plan = Plan::restore(plan_settings(config), plan).ok_or_else(|| {
+        let path = config.state.path.clone().unwrap_or_default();
+        AppError::State(StoreError::Damaged { path, why: "it does not say what was read".to_owned() })
+    })?;
+    let ledger = Ledger::restore(ledger_settings(config), kept, pairs, entries, now);
+    info!(conversations, pairs = ledger.label_sets(), "counting goes on from the checkpoint");
+    Ok((ledger, plan))
+}
+
+fn ledger_settings(config: &Config) -> LedgerSettings {
+    let metrics = &config.metrics;
+    LedgerSettings {
         reply: Arc::new(Layout::new(metrics.reply_bounds.iter().copied(), metrics.schema)),
         duration: Arc::new(Layout::new(metrics.duration_bounds.iter().copied(), metrics.schema)),
         reply_target: millis(metrics.reply_target),
@@ -37,40 +98,27 @@ pub(super) fn poller(
         recent_window: signed_millis(metrics.recent_window),
         max_label_sets: metrics.max_label_sets,
         stale_after: signed_millis(metrics.stale_after),
-        count_initial: poll.count_initial,
-    };
-    let plan = PlanSettings {
+        count_initial: config.poll.count_initial,
+    }
+}
+
+fn plan_settings(config: &Config) -> PlanSettings {
+    let poll = &config.poll;
+    PlanSettings {
         // Shorter than a second an interval may be, but the plan thinks in seconds.
         interval: seconds(poll.interval).max(1),
         overlap: seconds(poll.overlap),
         horizon: seconds(poll.horizon),
         sweep_interval: seconds(poll.sweep_interval).max(1),
-    };
-    let settings = PollerSettings {
-        interval: poll.interval,
-        requests_per_second: api.requests_per_second,
-        page_size: api.page_size,
-    };
-    let parts = Parts {
-        upstream,
-        budget: Budget::new(api.requests_per_second),
-        clock: Arc::clone(clock),
-        jitter: Box::new(fastrand::f64),
-        ledger: Ledger::new(ledger, now, UnixMillis::from_seconds(initial_start)),
-        plan: Plan::new(plan, initial_start),
-        own: Own::new(now, REVISION.unwrap_or(""), millis(metrics.reply_target), millis(poll.interval)),
-        account: api.account.as_str().into(),
-    };
-    Ok(Poller::new(settings, parts))
+    }
 }
 
 /// How to push, if that is wanted.
-pub(super) fn push_options(config: &Config) -> Option<PushOptions> {
+pub(super) fn push_options(config: &Config, instance_id: String) -> Option<PushOptions> {
     let otlp = &config.otlp;
     let endpoint = otlp.endpoint.as_ref()?;
     let mut resource = otlp.resource.clone();
-    // Without a checkpoint the instance is this process.
-    resource.entry("service.instance.id".to_owned()).or_insert_with(|| Uuid::new_v4().to_string());
+    resource.entry("service.instance.id".to_owned()).or_insert(instance_id);
     resource.entry("service.version".to_owned()).or_insert_with(|| crate::cli::VERSION.to_owned());
     Some(PushOptions {
         url: endpoint.url.clone(),

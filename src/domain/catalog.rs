@@ -140,6 +140,14 @@ families! {
         "Pairs of bot and team that are shown.";
     Overflowed Counter "jelou_exporter_label_sets_overflowed_total" "jelou.exporter.label_sets_overflowed" "{conversation}" ["account"] false
         "Conversations first seen when metrics.max_label_sets left no room for their bot and team.";
+    CheckpointLastSuccess Gauge "jelou_exporter_checkpoint_last_success_timestamp_seconds" "jelou.exporter.checkpoint_last_success_timestamp" "s" ["account"] false
+        "When the state was last kept on the disk, Unix time.";
+    CheckpointFailures Counter "jelou_exporter_checkpoint_failures_total" "jelou.exporter.checkpoint_failures" "{failure}" ["account"] false
+        "Times that the state could not be kept; what was kept before is still shown.";
+    CheckpointDuration Gauge "jelou_exporter_checkpoint_duration_seconds" "jelou.exporter.checkpoint_duration" "s" ["account"] false
+        "How long keeping the state took last.";
+    CheckpointSize Gauge "jelou_exporter_checkpoint_size_bytes" "jelou.exporter.checkpoint_size_bytes" "By" ["account"] false
+        "Size of the file that the state is kept in.";
     OtlpExports Counter "jelou_exporter_otlp_exports_total" "jelou.exporter.otlp_exports" "{export}" ["account" "result"] false
         "OTLP exports by result.";
     OtlpLastSuccess Gauge "jelou_exporter_otlp_last_success_timestamp_seconds" "jelou.exporter.otlp_last_success_timestamp" "s" ["account"] false
@@ -159,8 +167,16 @@ mod tests {
         // As Prometheus translates OTLP: dots to underscores, the unit as a suffix, then _total for counters.
         for family in FAMILIES {
             let mut name = family.otlp_name.replace('.', "_");
-            if family.unit == "s" {
-                name += "_seconds";
+            // A unit that the name ends with already is not appended again.
+            let unit = if family.unit == "s" {
+                "_seconds"
+            } else if family.unit == "By" {
+                "_bytes"
+            } else {
+                ""
+            };
+            if !name.ends_with(unit) {
+                name += unit;
             }
             if family.kind == Kind::Counter {
                 name += "_total";

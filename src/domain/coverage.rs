@@ -18,6 +18,11 @@ impl Coverage {
         Self { stretches: vec![Range::new(start, start)] }
     }
 
+    /// What is covered, ascending; the first stretch begins where coverage began.
+    pub fn stretches(&self) -> &[Range] {
+        &self.stretches
+    }
+
     /// Where coverage began.
     pub fn start(&self) -> i64 {
         self.stretches[0].start

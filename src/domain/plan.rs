@@ -70,11 +70,28 @@ pub struct Slice {
 
 /// A sweep under way, oldest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Sweep {
-    cursor: i64,
-    end: i64,
+pub struct Sweep {
+    /// Up to which second it has come.
+    pub cursor: i64,
+    /// Where it ends.
+    pub end: i64,
     /// Failed walks at this cursor in a row.
-    failures: u32,
+    pub failures: u32,
+}
+
+/// What a checkpoint keeps of a plan. The rest is found out again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptPlan {
+    /// Ranges that were walked completely, ascending; the first begins where coverage began.
+    pub covered: Vec<Range>,
+    /// No range begins before this second.
+    pub floor: i64,
+    /// Where the newest stretch ended that was walked completely last.
+    pub newest_end: i64,
+    /// The sweep under way.
+    pub sweep: Option<Sweep>,
+    /// When the last sweep began.
+    pub sweep_began: Option<i64>,
 }
 
 /// What has been read, and what is to be read next.
@@ -109,6 +126,29 @@ impl Plan {
             deferred: Vec::new(),
             slice_width: settings.overlap.clamp(NARROWEST, WIDEST_SLICE),
             widest: None,
+        }
+    }
+
+    /// The plan that was kept, going on by these settings; `None` if it never began anywhere.
+    pub fn restore(settings: PlanSettings, kept: KeptPlan) -> Option<Self> {
+        let start = kept.covered.first()?.start;
+        let mut plan = Self::new(settings, start);
+        kept.covered.into_iter().for_each(|range| plan.coverage.cover(range));
+        plan.floor = kept.floor;
+        plan.newest_end = kept.newest_end;
+        plan.sweep = kept.sweep;
+        plan.sweep_began = kept.sweep_began;
+        Some(plan)
+    }
+
+    /// What a checkpoint is to keep.
+    pub fn kept(&self) -> KeptPlan {
+        KeptPlan {
+            covered: self.coverage.stretches().to_vec(),
+            floor: self.floor,
+            newest_end: self.newest_end,
+            sweep: self.sweep,
+            sweep_began: self.sweep_began,
         }
     }
 

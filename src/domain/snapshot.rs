@@ -132,6 +132,23 @@ pub struct Own {
     pub unsettled: u64,
     /// (bot, team) pairs.
     pub label_sets: u64,
+    /// Whether counting goes on from a checkpoint.
+    pub restored: bool,
+    /// How the checkpoint does; `None` when state is kept in memory only.
+    pub checkpoint: Option<Checkpoint>,
+}
+
+/// How keeping the state goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// When the last commit was on the disk.
+    pub last_success: Option<UnixMillis>,
+    /// Commits that failed.
+    pub failures: u64,
+    /// How long the last commit took, milliseconds.
+    pub duration: Option<u64>,
+    /// Size of the file, bytes.
+    pub size: Option<u64>,
 }
 
 impl Own {
@@ -165,6 +182,8 @@ impl Own {
             ledger_entries: 0,
             unsettled: 0,
             label_sets: 0,
+            restored: false,
+            checkpoint: None,
         }
     }
 }
@@ -226,9 +245,9 @@ impl Snapshot {
         }
     }
 
-    /// Whether the conversation families are served.
+    /// Whether the conversation families are served and, if they came from a checkpoint, a poll has confirmed them.
     pub const fn is_ready(&self) -> bool {
-        self.conversations.is_some()
+        self.conversations.is_some() && (!self.own.restored || self.own.last_success.is_some())
     }
 
     /// Hands every data point of the family to `show`, in the order in which they are listed.
@@ -341,6 +360,22 @@ impl Snapshot {
             FamilyId::Unsettled => whole(own.unsettled, None, show),
             FamilyId::LabelSets => whole(own.label_sets, None, show),
             FamilyId::Overflowed => whole(self.tallies.overflowed, kept, show),
+            FamilyId::CheckpointLastSuccess => instant(own.checkpoint.and_then(|kept| kept.last_success), show),
+            FamilyId::CheckpointFailures => {
+                if let Some(checkpoint) = own.checkpoint {
+                    whole(checkpoint.failures, process, show);
+                }
+            }
+            FamilyId::CheckpointDuration => {
+                if let Some(duration) = own.checkpoint.and_then(|kept| kept.duration) {
+                    gauge(seconds(duration), show);
+                }
+            }
+            FamilyId::CheckpointSize => {
+                if let Some(size) = own.checkpoint.and_then(|kept| kept.size) {
+                    whole(size, None, show);
+                }
+            }
             FamilyId::OtlpExports => {
                 if let Some(exports) = &live.exports {
                     tally(&account, "result", &exports.results, process, show);

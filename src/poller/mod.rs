@@ -1,9 +1,10 @@
-//! The only writer: plan → fetch → fold → publish.
+//! The only writer: plan → fetch → fold → commit → publish.
 //!
-//! A poll reads the newest stretch, then what is unsettled, then a slice of catch-up or sweep. Each walk is folded and
-//! published by itself, so a poll that fails half-way keeps what it learnt.
+//! A poll reads the newest stretch, then what is unsettled, then a slice of catch-up or sweep. Each walk is folded,
+//! committed and published by itself, so a poll that fails half-way keeps what it learnt.
 
 mod fetch;
+mod keep;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -19,11 +20,13 @@ use crate::clock::Clock;
 use crate::domain::label::{PollResult, WalkResult};
 use crate::domain::ledger::{Ledger, Walked};
 use crate::domain::plan::{Clocks, NARROWEST, Plan, Slice};
-use crate::domain::snapshot::{Own, Snapshot};
-use crate::domain::time::Range;
+use crate::domain::snapshot::{Checkpoint, Own, Snapshot};
+use crate::domain::time::{Range, UnixMillis};
 use crate::jelou::{ApiError, Budget};
+use crate::store::Store;
 pub use fetch::Upstream;
 use fetch::{End, Fetcher};
+use keep::{Keeper, Shown};
 pub use report::PollError;
 
 /// Refused polls in a row after which polling slows down.
@@ -64,6 +67,8 @@ pub struct Parts<U> {
     pub own: Own,
     /// The `account` label.
     pub account: Arc<str>,
+    /// The checkpoint, if state is to outlive the process.
+    pub store: Option<Store>,
 }
 
 /// Polls the upstream and publishes snapshots.
@@ -75,6 +80,9 @@ pub struct Poller<U> {
     plan: Plan,
     own: Own,
     account: Arc<str>,
+    keeper: Keeper,
+    /// What was committed last.
+    shown: Shown,
     /// Rows on a full page: what was asked for, or less if the upstream gives less.
     page_rows: u32,
     /// Requests that slices may still take.
@@ -97,15 +105,11 @@ struct Deadlines {
 impl<U: Upstream> Poller<U> {
     /// A poller, and where its snapshots appear; the first one is there at once.
     pub fn new(settings: PollerSettings, parts: Parts<U>) -> (Self, watch::Receiver<Arc<Snapshot>>) {
-        let Parts { upstream, budget, clock, jitter, mut ledger, plan, own, account } = parts;
+        let Parts { upstream, budget, clock, jitter, mut ledger, plan, mut own, account, store } = parts;
         let now = clock.now();
-        let first = Snapshot {
-            taken_at: now,
-            account: Arc::clone(&account),
-            conversations: ledger.show(now),
-            tallies: ledger.tallies().clone(),
-            own: own.clone(),
-        };
+        own.checkpoint = store.is_some().then(Checkpoint::default);
+        let shown = Shown { conversations: ledger.show(now), tallies: ledger.tallies().clone() };
+        let first = shown.with(now, &account, &own);
         let (publish, snapshots) = watch::channel(Arc::new(first));
         let poller = Self {
             settings,
@@ -115,6 +119,8 @@ impl<U: Upstream> Poller<U> {
             plan,
             own,
             account,
+            keeper: Keeper::new(store),
+            shown,
             page_rows: settings.page_size,
             slice_credit: 0.0,
             zone_said: false,
@@ -172,9 +178,10 @@ impl<U: Upstream> Poller<U> {
         self.own.last_poll = Some(self.clock.now());
         self.ledger.begin_poll();
         self.let_go();
-        self.publish();
 
         let result = self.read_what_is_due(deadlines).await;
+        // What the walks taught the plan has to be kept, too, before the poll may be called a success.
+        let result = result.and_then(|()| self.publish());
         let now = self.clock.now();
         self.own.poll_duration.record(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
         self.own.up = result.is_ok();
@@ -185,13 +192,14 @@ impl<U: Upstream> Poller<U> {
         } else {
             self.own.polls.count(PollResult::Failure);
         }
-        self.publish();
+        self.show();
         before.log(&self.own, &result, began.elapsed());
         if result.is_ok() {
             self.slow_work(deadlines).await;
         }
         self.ledger.end_poll();
-        self.publish();
+        // A failure is counted and said by the keeper, and ends the next poll before it asks for anything.
+        let _ = self.publish();
         result
     }
 
@@ -223,6 +231,7 @@ impl<U: Upstream> Poller<U> {
     }
 
     async fn read_what_is_due(&mut self, deadlines: Deadlines) -> Result<(), PollError> {
+        self.publish()?;
         if let Some(until) = self.fetcher.silent_until().filter(|until| *until > deadlines.work) {
             return Err(PollError::Silenced { wait: until.saturating_duration_since(Instant::now()) });
         }
@@ -238,8 +247,7 @@ impl<U: Upstream> Poller<U> {
         let began = self.clock.now();
         self.read(newest, false, deadlines.work).await?;
         self.plan.newest_read(newest, self.clocks_at(began));
-        self.draw_zero_line();
-        Ok(())
+        self.draw_zero_line()
     }
 
     async fn read_initial_range(&mut self, deadlines: Deadlines) -> Result<(), PollError> {
@@ -250,18 +258,19 @@ impl<U: Upstream> Poller<U> {
             if !self.read_slice(slice, retry_until).await? {
                 break;
             }
-            self.draw_zero_line();
+            self.draw_zero_line()?;
         }
         Ok(())
     }
 
-    fn draw_zero_line(&mut self) {
+    fn draw_zero_line(&mut self) -> Result<(), PollError> {
         if !self.ledger.is_counting() && self.plan.is_gapless() {
             let now = self.clock.now();
             self.ledger.draw_zero_line(now);
             info!(conversations = self.ledger.len(), "the initial range has been read: counting begins");
-            self.publish();
+            self.publish()?;
         }
+        Ok(())
     }
 
     async fn read_unsettled(&mut self, deadlines: Deadlines) -> Result<(), PollError> {
@@ -350,7 +359,7 @@ impl<U: Upstream> Poller<U> {
                 End::Failed(_) | End::TooWide => WalkResult::Failed,
             });
             self.fold(&walked)?;
-            self.publish();
+            self.publish()?;
             match end {
                 End::Complete | End::TooWide => {}
                 End::Incomplete => failure = failure.or(Some(PollError::Incomplete { range: part })),
@@ -384,27 +393,40 @@ impl<U: Upstream> Poller<U> {
         Ok(())
     }
 
-    fn publish(&mut self) {
+    /// Commits, then publishes: nothing is ever shown that a crash could take back.
+    fn publish(&mut self) -> Result<(), PollError> {
         let now = self.clock.now();
-        self.own.company = self.ledger.company().cloned();
-        self.own.ledger_entries = self.ledger.len() as u64;
-        self.own.unsettled = self.ledger.unsettled() as u64;
-        self.own.label_sets = self.ledger.label_sets() as u64;
-        self.own.data_complete = self.ledger.is_counting().then(|| self.plan.complete_until());
-        self.publish.send_replace(Arc::new(Snapshot {
-            taken_at: now,
-            account: Arc::clone(&self.account),
-            conversations: self.ledger.show(now),
-            tallies: self.ledger.tallies().clone(),
-            own: self.own.clone(),
-        }));
+        let kept = self.keeper.keep(&mut self.ledger, &self.plan, &mut self.own, now);
+        if kept.is_ok() {
+            self.shown = Shown { conversations: self.ledger.show(now), tallies: self.ledger.tallies().clone() };
+            self.own.company = self.ledger.company().cloned();
+            self.own.ledger_entries = self.ledger.len() as u64;
+            self.own.unsettled = self.ledger.unsettled() as u64;
+            self.own.label_sets = self.ledger.label_sets() as u64;
+            self.own.data_complete = self.ledger.is_counting().then(|| self.plan.complete_until());
+        }
+        self.send(now);
+        Ok(kept?)
+    }
+
+    /// Shows the exporter's own numbers, and of the conversations what was committed last.
+    fn show(&mut self) {
+        let now = self.clock.now();
+        if self.keeper.is_even() {
+            self.shown.conversations = self.ledger.show(now);
+        }
+        self.send(now);
+    }
+
+    fn send(&self, now: UnixMillis) {
+        self.publish.send_replace(Arc::new(self.shown.with(now, &self.account, &self.own)));
     }
 
     fn clocks(&self) -> Clocks {
         self.clocks_at(self.clock.now())
     }
 
-    fn clocks_at(&self, now: crate::domain::time::UnixMillis) -> Clocks {
+    fn clocks_at(&self, now: UnixMillis) -> Clocks {
         Clocks { now, offset: self.own.clock_offset }
     }
 }

@@ -10,6 +10,7 @@ use crate::domain::ledger::ForeignCompany;
 use crate::domain::snapshot::Own;
 use crate::domain::time::Range;
 use crate::jelou::ApiError;
+use crate::store::StoreError;
 
 /// Why a poll failed.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub enum PollError {
     },
     /// The credentials belong to another company.
     Company(ForeignCompany),
+    /// What was read could not be kept; it is not shown until it is.
+    Commit(StoreError),
     /// The initial range could not be read completely.
     InitialRange,
 }
@@ -48,7 +51,7 @@ impl PollError {
         match self {
             Self::Api { error, .. } => error.is_of_one_page(),
             Self::Incomplete { .. } => true,
-            Self::Silenced { .. } | Self::Company(_) | Self::InitialRange => false,
+            Self::Silenced { .. } | Self::Company(_) | Self::Commit(_) | Self::InitialRange => false,
         }
     }
 }
@@ -70,6 +73,9 @@ impl fmt::Display for PollError {
                 )
             }
             Self::Company(error) => write!(f, "{error}"),
+            Self::Commit(error) => {
+                write!(f, "{error}; what was kept before is still served, and the next poll tries again")
+            }
             Self::InitialRange => f.write_str("the initial range (poll.initial_lookback) could not be read completely"),
         }
     }
@@ -80,6 +86,12 @@ impl std::error::Error for PollError {}
 impl From<ForeignCompany> for PollError {
     fn from(error: ForeignCompany) -> Self {
         Self::Company(error)
+    }
+}
+
+impl From<StoreError> for PollError {
+    fn from(error: StoreError) -> Self {
+        Self::Commit(error)
     }
 }
 

@@ -159,6 +159,7 @@ impl Bench {
             plan: Plan::new(plan, initial),
             own: Own::new(clock.now(), "", 300_000, 60_000),
             account: "default".into(),
+            store: None,
         };
         let settings = PollerSettings { interval: Duration::from_secs(60), requests_per_second: 2.0, page_size: 50 };
         let (poller, snapshots) = Poller::new(settings, parts);

@@ -2,6 +2,7 @@
 
 use std::hash::BuildHasher;
 
+use foldhash::HashSet;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Place;
@@ -27,6 +28,9 @@ pub(super) struct Entries {
     free: Vec<Slot>,
     by_id: HashTable<Slot>,
     hasher: RandomState,
+    /// What differs from what is kept.
+    changed: HashSet<Slot>,
+    gone: Vec<ConversationId>,
 }
 
 impl Entries {
@@ -47,13 +51,34 @@ impl Entries {
         self.by_id.find(self.hasher.hash_one(id), |slot| is(held, *slot, id)).copied()
     }
 
+    /// Notes that the entry differs from what is kept.
+    pub(super) fn touch(&mut self, slot: Slot) {
+        self.changed.insert(slot);
+    }
+
+    pub(super) fn changed(&self) -> impl Iterator<Item = (&ConversationId, &Entry)> {
+        let held = self.changed.iter().filter_map(|slot| self.held[slot.0 as usize].as_ref());
+        held.map(|held| (&held.id, &held.entry))
+    }
+
+    pub(super) fn gone(&self) -> &[ConversationId] {
+        &self.gone
+    }
+
+    /// Everything is kept as it is now.
+    pub(super) fn settle(&mut self) {
+        self.changed.clear();
+        self.gone.clear();
+    }
+
     /// Puts in an entry for an id that has none.
     pub(super) fn insert(&mut self, id: ConversationId, entry: Entry) -> Slot {
-        let Self { held, free, by_id, hasher } = self;
+        let Self { held, free, by_id, hasher, changed, .. } = self;
         let hash = hasher.hash_one(&id);
         let rehash = |slot: &Slot| held[slot.0 as usize].as_ref().map_or(0, |held| hasher.hash_one(&held.id));
         let slot = free.pop().unwrap_or(Slot(u32::try_from(held.len()).expect("memory ends before 2^32 entries do")));
         by_id.insert_unique(hash, slot, rehash);
+        changed.insert(slot);
         let new = Some(Held { id, entry });
         match held.get_mut(slot.0 as usize) {
             Some(place) => *place = new,
@@ -70,6 +95,8 @@ impl Entries {
             place.remove();
         }
         self.free.push(slot);
+        self.changed.remove(&slot);
+        self.gone.push(id);
         Some(entry)
     }
 

@@ -7,7 +7,7 @@ use super::pairs::PairId;
 
 /// Whether the reply target was met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Decision {
+pub enum Decision {
     /// A reply came within the target.
     Met,
     /// It did not.
@@ -18,15 +18,19 @@ pub(super) enum Decision {
 ///
 /// What was seen while the zero line was not drawn yet is seen without being counted, and is never counted later.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Once {
+pub enum Once {
+    /// It has not happened yet.
     #[default]
     Unseen,
+    /// It had happened before counting began.
     Seen,
+    /// It was counted.
     Counted,
 }
 
 impl Once {
-    pub(super) const fn seen(self) -> bool {
+    /// Whether it has happened.
+    pub const fn seen(self) -> bool {
         !matches!(self, Self::Unseen)
     }
 
@@ -46,7 +50,7 @@ impl Once {
 
 /// How a record may be asked for once it has left the newest stretch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Narrow {
+pub enum Narrow {
     /// Not tried yet.
     #[default]
     Untried,
@@ -57,38 +61,54 @@ pub(super) enum Narrow {
 }
 
 /// The ledger's memory of one `_id`: the latest reading, and what was counted.
-#[derive(Clone, Debug)]
-pub(super) struct Entry {
-    pub(super) start: UnixMillis,
-    pub(super) end: Option<UnixMillis>,
-    pub(super) state: State,
-    pub(super) reason: Reason,
-    pub(super) origin: Origin,
-    pub(super) pair: PairId,
-    pub(super) reply: Option<u64>,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// `startAt` of the latest reading.
+    pub start: UnixMillis,
+    /// `endAt` of the latest reading.
+    pub end: Option<UnixMillis>,
+    /// `state` of the latest reading.
+    pub state: State,
+    /// `endedReason` of the latest reading.
+    pub reason: Reason,
+    /// `origin` of the latest reading.
+    pub origin: Origin,
+    /// The pair of the latest reading's labels.
+    pub pair: PairId,
+    /// `timeRepliedOperator` of the latest reading, milliseconds.
+    pub reply: Option<u64>,
     /// Of the latest ended reading.
-    pub(super) duration: Option<u64>,
+    pub duration: Option<u64>,
     /// What the latest reading would decide; the first that was counted stands.
-    pub(super) decision: Option<Decision>,
+    pub decision: Option<Decision>,
     /// The range that listed it last.
-    pub(super) listed_in: Range,
+    pub listed_in: Range,
     /// The poll that read it last.
-    pub(super) read_in: u64,
+    pub read_in: u64,
     /// The poll that first saw it ended, since it was last seen active.
-    pub(super) ended_in: Option<u64>,
-    pub(super) started: Once,
-    pub(super) ended: Once,
-    pub(super) replied: Once,
-    pub(super) lasted: Once,
-    pub(super) decided: Once,
-    pub(super) reopened: Once,
-    pub(super) narrow: Narrow,
+    pub ended_in: Option<u64>,
+    /// Whether it was seen at all.
+    pub started: Once,
+    /// Whether it was seen ended.
+    pub ended: Once,
+    /// Whether it was seen with a reply.
+    pub replied: Once,
+    /// Whether it was seen with a duration.
+    pub lasted: Once,
+    /// Whether the reply target was decided.
+    pub decided: Once,
+    /// Whether it was seen active after it had ended.
+    pub reopened: Once,
+    /// How it may be asked for.
+    pub narrow: Narrow,
     /// Counted in the overflow pair, for good.
-    pub(super) folded: bool,
+    pub folded: bool,
     /// Dated outside the range that listed it.
-    pub(super) outside: bool,
-    pub(super) vanished: bool,
-    pub(super) settled: bool,
+    pub outside: bool,
+    /// Missed by a complete walk that had to show it, and not seen again since.
+    pub vanished: bool,
+    /// Ended, and read again in a later poll: it is asked for no longer.
+    pub settled: bool,
 }
 
 impl Entry {

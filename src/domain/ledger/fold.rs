@@ -69,6 +69,7 @@ impl Ledger {
             } else if walked.narrow && walked.range.contains(*start) {
                 // Asking by its start does not find it: from now on by the range that did.
                 entry.narrow = Narrow::Failed;
+                self.entries.touch(*slot);
             }
         }
     }
@@ -111,12 +112,18 @@ impl Ledger {
         desk.decision(reading, entry);
 
         let settled = entry.settled;
+        // Most readings say nothing new. That they were read again need not be kept.
+        let read_again = Entry { read_in: entry.read_in, listed_in: entry.listed_in, ..before.clone() };
+        let differs = read_again != *entry;
         folded.records.count(match known {
             None => RecordResult::New,
             Some(_) if is_changed(&before, entry) => RecordResult::Changed,
             Some(_) => RecordResult::Unchanged,
         });
         count_unknown(reading, known.map(|_| &before), &mut folded.unknown_values);
+        if differs {
+            self.entries.touch(slot);
+        }
         self.index(slot, &before, reading.start, settled);
     }
 

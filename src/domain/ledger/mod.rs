@@ -8,10 +8,12 @@
 //! * `pairs`: the counters it moves, by bot and team
 //! * `moments`: gauges and recent percentiles
 //! * `stretches`: what has to be asked for again
+//! * `kept`: what a checkpoint keeps
 
 mod entries;
 mod entry;
 mod fold;
+mod kept;
 mod moments;
 mod pairs;
 mod stretches;
@@ -29,7 +31,10 @@ use super::reading::Page;
 use super::snapshot::{Conversations, Tallies};
 use super::time::{Range, UnixMillis};
 use entries::{Entries, Slot};
+pub use entry::{Decision, Entry, Narrow, Once};
+pub use kept::{Changes, Kept};
 use moments::Recent;
+pub use pairs::PairId;
 use pairs::Pairs;
 pub use stretches::Stretch;
 
@@ -176,6 +181,7 @@ impl Ledger {
             let Some(entry) = self.entries.get_mut(slot) else { continue };
             if entry.read_in != self.poll && !entry.vanished {
                 entry.vanished = true;
+                self.entries.touch(slot);
                 self.tallies.vanished += 1;
             }
         }

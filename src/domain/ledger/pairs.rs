@@ -6,13 +6,13 @@ use std::sync::Arc;
 use foldhash::HashMap;
 
 use crate::domain::conversation::{Origin, Reason, State};
-use crate::domain::distribution::Layout;
+use crate::domain::distribution::{Distribution, Layout};
 use crate::domain::pair::{OVERFLOW, Pair, PairLabels};
 use crate::domain::time::UnixMillis;
 
 /// Where a pair stands in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct PairId(pub(super) u32);
+pub struct PairId(pub u32);
 
 /// The combinations of further labels that a bot has shown in any team (rule **zero before one**).
 #[derive(Debug, Default)]
@@ -29,6 +29,8 @@ pub(super) struct Pairs {
     by_labels: HashMap<Arc<str>, HashMap<Arc<str>, PairId>>,
     bots: HashMap<Arc<str>, Shown>,
     overflow: Option<PairId>,
+    /// What differs from what is kept.
+    changed: BTreeSet<PairId>,
     most: usize,
     reply: Arc<Layout>,
     duration: Arc<Layout>,
@@ -36,8 +38,49 @@ pub(super) struct Pairs {
 
 impl Pairs {
     pub(super) fn new(most: usize, reply: Arc<Layout>, duration: Arc<Layout>) -> Self {
-        let (table, by_labels, bots) = Default::default();
-        Self { table, by_labels, bots, overflow: None, most, reply, duration }
+        let (table, by_labels, bots, changed) = Default::default();
+        Self { table, by_labels, bots, overflow: None, changed, most, reply, duration }
+    }
+
+    /// The pairs that were kept, under the bounds of today. None is evicted, whatever the cap.
+    pub(super) fn restore(
+        most: usize,
+        reply: &Layout,
+        duration: &Layout,
+        kept: Vec<Pair>,
+        overflow: Option<PairId>,
+    ) -> Self {
+        let counted = |times: fn(&Pair) -> &Distribution| -> Vec<u64> {
+            kept.iter().flat_map(|pair| times(pair).layout().counted()).copied().collect()
+        };
+        let reply = Arc::new(reply.continuing(&counted(|pair| &pair.reply)));
+        let duration = Arc::new(duration.continuing(&counted(|pair| &pair.duration)));
+        let mut pairs = Self::new(most, Arc::clone(&reply), Arc::clone(&duration));
+        for (mut pair, id) in kept.into_iter().zip(0..) {
+            pair.reply = Distribution::from_parts(pair.reply.parts(), Arc::clone(&reply));
+            pair.duration = Distribution::from_parts(pair.duration.parts(), Arc::clone(&duration));
+            let shown = pairs.bots.entry(Arc::clone(&pair.labels.bot)).or_default();
+            shown.origins.extend(pair.started.iter().map(|(origin, _)| *origin));
+            shown.ends.extend(pair.ended.iter().map(|(how, _)| *how));
+            let teams = pairs.by_labels.entry(Arc::clone(&pair.labels.bot)).or_default();
+            teams.insert(Arc::clone(&pair.labels.team), PairId(id));
+            pairs.table.push(Arc::new(pair));
+        }
+        pairs.overflow = overflow;
+        pairs
+    }
+
+    pub(super) const fn overflow_id(&self) -> Option<PairId> {
+        self.overflow
+    }
+
+    pub(super) fn changed(&self) -> impl Iterator<Item = (PairId, &Pair)> {
+        self.changed.iter().map(|id| (*id, &*self.table[id.0 as usize]))
+    }
+
+    /// Everything is kept as it is now.
+    pub(super) fn settle(&mut self) {
+        self.changed.clear();
     }
 
     /// The pair with these labels, admitted if there is room, else the overflow pair (and true).
@@ -76,12 +119,14 @@ impl Pairs {
             pair.ended_mut(*how, start);
         }
         self.table.push(Arc::new(pair));
+        self.changed.insert(id);
         self.by_labels.entry(bot).or_default().insert(labels.team, id);
         id
     }
 
     /// The pair, to be changed.
     pub(super) fn change(&mut self, id: PairId) -> &mut Pair {
+        self.changed.insert(id);
         Arc::make_mut(&mut self.table[id.0 as usize])
     }
 
@@ -123,7 +168,8 @@ impl Pairs {
 
     /// Sets every series back to zero, counting from `start`: the zero line is drawn.
     pub(super) fn restart(&mut self, start: UnixMillis) {
-        for pair in &mut self.table {
+        for (pair, id) in self.table.iter_mut().zip(0..) {
+            self.changed.insert(PairId(id));
             let mut fresh = Pair::new(pair.labels.clone(), start, Arc::clone(&self.reply), Arc::clone(&self.duration));
             for (origin, _) in &pair.started {
                 fresh.started_mut(*origin, start);

@@ -4,11 +4,15 @@
 //! count at or below every configured bound, and the exact counts of exponential buckets (the native histograms of
 //! Prometheus and the exponential ones of OpenTelemetry share their indexing but for an offset of one).
 
+mod parts;
+
+use std::fmt;
 use std::sync::Arc;
 
 use hdrhistogram::Histogram;
 
 use super::time::UnixMillis;
+pub use parts::DistributionParts;
 
 /// The longest time that is believed, milliseconds: the largest integer that every JSON reader keeps exact.
 pub const MAX_MILLIS: u64 = (1 << 53) - 1;
@@ -62,7 +66,7 @@ fn sorted(bounds: impl IntoIterator<Item = u64>) -> Box<[u64]> {
 }
 
 /// Times of one series: count, sum and buckets exact, percentiles within 1 %.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Distribution {
     layout: Arc<Layout>,
     /// When counting began.
@@ -78,6 +82,13 @@ pub struct Distribution {
     exponential: Vec<(i32, u64)>,
     /// Made at the first value: most pairs are quiet. Its counts are of 32 bits to halve the memory.
     hdr: Option<Box<Histogram<u32>>>,
+}
+
+impl fmt::Debug for Distribution {
+    /// The parts that say something: an HDR histogram has thousands of empty bins.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.parts().fmt(f)
+    }
 }
 
 impl Distribution {

@@ -1,0 +1,298 @@
+//! The checkpoint: what was counted, kept in one file through restarts and crashes.
+//!
+//! One transaction, with fsync, holds everything that one walk changed; what is not in it never happened. The state of
+//! one account is one unit: three tables that bear its name. `bytes` says what stands in them.
+
+mod bytes;
+mod error;
+#[cfg(test)]
+mod tests;
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use redb::{
+    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition, TableError,
+    TransactionError,
+};
+use uuid::Uuid;
+
+use crate::domain::conversation::ConversationId;
+use crate::domain::ledger::{Changes, Entry, Kept};
+use crate::domain::pair::Pair;
+use crate::domain::plan::KeptPlan;
+use bytes::{EntryBytes, PairBytes, StateBytes, Unreadable};
+pub use error::StoreError;
+
+/// The schema that is written.
+const SCHEMA: u32 = 1;
+/// What the file remembers of itself.
+const ABOUT: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("about");
+const SCHEMA_KEY: &str = "schema";
+const INSTANCE_KEY: &str = "service.instance.id";
+/// The one key of an account's state.
+const STATE_KEY: &str = "state";
+/// Pages that are kept in memory: a commit touches few, and the whole state is in memory anyway.
+const CACHE_BYTES: usize = 4 << 20;
+
+/// What a checkpoint holds of one account.
+#[derive(Debug)]
+pub struct Image {
+    /// The ledger but for entries and pairs.
+    pub kept: Kept,
+    /// What was read.
+    pub plan: KeptPlan,
+    /// The pairs, in the order of their ids.
+    pub pairs: Vec<Pair>,
+    /// Every conversation that is remembered.
+    pub entries: Vec<(ConversationId, Entry)>,
+}
+
+/// An open checkpoint. Only one process can have it open.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    tables: Tables,
+    instance_id: String,
+    /// `None` after a failed commit: the file is opened again for the next one.
+    database: Option<Database>,
+}
+
+/// The names of one account's tables.
+#[derive(Debug)]
+struct Tables {
+    state: String,
+    pairs: String,
+    entries: String,
+}
+
+impl Tables {
+    fn of(account: &str) -> Self {
+        let named = |what: &str| format!("{what}/{account}");
+        Self { state: named("state"), pairs: named("pairs"), entries: named("entries") }
+    }
+
+    fn state(&self) -> TableDefinition<'_, &'static str, &'static [u8]> {
+        TableDefinition::new(&self.state)
+    }
+
+    fn pairs(&self) -> TableDefinition<'_, u32, &'static [u8]> {
+        TableDefinition::new(&self.pairs)
+    }
+
+    fn entries(&self) -> TableDefinition<'_, &'static str, &'static [u8]> {
+        TableDefinition::new(&self.entries)
+    }
+}
+
+/// Any failure of the database beneath, before the file's name is put to it.
+enum Failure {
+    Io(String),
+    Corrupt(String),
+    Locked,
+}
+
+macro_rules! failure_from {
+    ($($error:ty),+) => {$(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                redb::Error::from(error).into()
+            }
+        }
+    )+};
+}
+
+failure_from!(DatabaseError, TransactionError, TableError, StorageError, redb::CommitError);
+
+impl From<redb::Error> for Failure {
+    fn from(error: redb::Error) -> Self {
+        match error {
+            redb::Error::DatabaseAlreadyOpen => Self::Locked,
+            redb::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => Self::Corrupt(error.to_string()),
+            redb::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Self::Corrupt("it is cut short".into())
+            }
+            redb::Error::Io(error) => Self::Io(error.to_string()),
+            error @ (redb::Error::PreviousIo | redb::Error::DatabaseClosed) => Self::Io(error.to_string()),
+            other => Self::Corrupt(other.to_string()),
+        }
+    }
+}
+
+impl From<Unreadable> for Failure {
+    fn from(_: Unreadable) -> Self {
+        Self::Corrupt("a value in it is none that any version wrote".to_owned())
+    }
+}
+
+impl Failure {
+    fn of(self, path: &Path) -> StoreError {
+        let path = path.to_owned();
+        match self {
+            Self::Io(why) => StoreError::Unusable { path, why },
+            Self::Corrupt(why) => StoreError::Damaged { path, why },
+            Self::Locked => StoreError::InUse { path },
+        }
+    }
+}
+
+impl Store {
+    /// Opens the checkpoint, or makes it, and reads what it holds of the account; `None` if that is nothing.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`]. A file that cannot be read is never replaced.
+    pub fn open(path: &Path, account: &str) -> Result<(Self, Option<Image>), StoreError> {
+        let exists = fs::exists(path).map_err(|error| Failure::Io(error.to_string()).of(path))?;
+        let database = if exists { open(path) } else { create(path) }.map_err(|failure| failure.of(path))?;
+        let about = read_about(&database).map_err(|failure| failure.of(path))?;
+        if about.schema > SCHEMA {
+            return Err(StoreError::Newer { path: path.to_owned(), found: about.schema, known: SCHEMA });
+        }
+        let tables = Tables::of(account);
+        let image = read_image(&database, &tables).map_err(|failure| failure.of(path))?;
+        let store = Self { path: path.to_owned(), tables, instance_id: about.instance_id, database: Some(database) };
+        Ok((store, image))
+    }
+
+    /// `service.instance.id`: a UUID that was made with the file.
+    pub fn instance_id(&self) -> &str {
+        &self.instance_id
+    }
+
+    /// Keeps the changes, all of them or none, on the disk when this returns.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses. Nothing is lost: the changes are to be committed again, with what comes next.
+    pub fn commit(&mut self, changes: &Changes<'_>, plan: &KeptPlan) -> Result<(), StoreError> {
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => open(&self.path).map_err(|failure| failure.of(&self.path))?,
+        };
+        // After a failure the database beneath refuses to work until it is opened again.
+        write(&database, &self.tables, changes, plan).map_err(|failure| failure.of(&self.path))?;
+        self.database = Some(database);
+        Ok(())
+    }
+
+    /// Size of the file, bytes.
+    pub fn size(&self) -> Option<u64> {
+        fs::metadata(&self.path).ok().map(|metadata| metadata.len())
+    }
+}
+
+fn builder() -> Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_BYTES);
+    builder
+}
+
+fn open(path: &Path) -> Result<Database, Failure> {
+    if fs::metadata(path).map_err(|error| Failure::Io(error.to_string()))?.len() == 0 {
+        return Err(Failure::Corrupt("it is empty".to_owned()));
+    }
+    Ok(builder().open(path)?)
+}
+
+/// Makes the file under another name and gives it its own when it is whole, so that a crash leaves a whole one or none.
+fn create(path: &Path) -> Result<Database, Failure> {
+    let io = |error: io::Error| Failure::Io(error.to_string());
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    let unfinished = PathBuf::from(name);
+    match fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
+        _ => {}
+    }
+    let database = builder().create(&unfinished)?;
+    let transaction = database.begin_write()?;
+    {
+        let mut about = transaction.open_table(ABOUT)?;
+        about.insert(SCHEMA_KEY, bytes::write(&SCHEMA).as_slice())?;
+        about.insert(INSTANCE_KEY, Uuid::new_v4().to_string().as_bytes())?;
+    }
+    transaction.commit()?;
+    // A link fails where a rename would replace: of two processes that start at once, one makes the file.
+    match fs::hard_link(&unfinished, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(Failure::Locked),
+        linked => linked.map_err(io)?,
+    }
+    fs::remove_file(&unfinished).map_err(io)?;
+    // The name, too, has to be on the disk.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)?;
+    Ok(database)
+}
+
+struct About {
+    schema: u32,
+    instance_id: String,
+}
+
+fn read_about(database: &Database) -> Result<About, Failure> {
+    let transaction = database.begin_read()?;
+    let about = match transaction.open_table(ABOUT) {
+        Err(TableError::TableDoesNotExist(_)) => {
+            return Err(Failure::Corrupt("it is another program's database".to_owned()));
+        }
+        about => about?,
+    };
+    let schema = about.get(SCHEMA_KEY)?.ok_or(Unreadable)?;
+    let schema = bytes::read(schema.value())?;
+    let instance_id = about.get(INSTANCE_KEY)?.ok_or(Unreadable)?;
+    let instance_id = std::str::from_utf8(instance_id.value()).map_err(|_| Unreadable)?.to_owned();
+    Ok(About { schema, instance_id })
+}
+
+fn read_image(database: &Database, tables: &Tables) -> Result<Option<Image>, Failure> {
+    let transaction = database.begin_read()?;
+    let state = match transaction.open_table(tables.state()) {
+        Err(TableError::TableDoesNotExist(_)) => return Ok(None),
+        state => state?,
+    };
+    let Some(state) = state.get(STATE_KEY)? else { return Ok(None) };
+    let (kept, plan) = bytes::read::<StateBytes>(state.value())?.parts()?;
+
+    let mut pairs = Vec::new();
+    for row in transaction.open_table(tables.pairs())?.iter()? {
+        let (id, pair) = row?;
+        if id.value() as usize != pairs.len() {
+            return Err(Failure::Corrupt(format!("pair {} is missing", pairs.len())));
+        }
+        pairs.push(Pair::try_from(bytes::read::<PairBytes>(pair.value())?)?);
+    }
+    let mut entries = Vec::new();
+    for row in transaction.open_table(tables.entries())?.iter()? {
+        let (id, entry) = row?;
+        let entry = Entry::try_from(bytes::read::<EntryBytes>(entry.value())?)?;
+        if entry.pair.0 as usize >= pairs.len() {
+            return Err(Failure::Corrupt(format!("pair {} is missing", entry.pair.0)));
+        }
+        entries.push((ConversationId::from(id.value()), entry));
+    }
+    Ok(Some(Image { kept, plan, pairs, entries }))
+}
+
+fn write(database: &Database, tables: &Tables, changes: &Changes<'_>, plan: &KeptPlan) -> Result<(), Failure> {
+    let transaction = database.begin_write()?;
+    {
+        let mut entries = transaction.open_table(tables.entries())?;
+        for id in changes.gone {
+            entries.remove(id.as_str())?;
+        }
+        for (id, entry) in &changes.entries {
+            entries.insert(id.as_str(), bytes::write(&EntryBytes::from(*entry)).as_slice())?;
+        }
+        let mut pairs = transaction.open_table(tables.pairs())?;
+        for (id, pair) in &changes.pairs {
+            pairs.insert(id.0, bytes::write(&PairBytes::from(*pair)).as_slice())?;
+        }
+        let mut state = transaction.open_table(tables.state())?;
+        state.insert(STATE_KEY, bytes::write(&StateBytes::new(&changes.kept, plan)).as_slice())?;
+    }
+    // Durability is immediate unless something else is asked for: this is the fsync.
+    transaction.commit()?;
+    Ok(())
+}
