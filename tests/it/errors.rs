@@ -6,7 +6,7 @@ use jelou_exporter::simulator::faults::{FailureInside, Fault, FaultRates, RetryA
 use jelou_exporter::simulator::log::LoggedRequest;
 use jelou_exporter::simulator::{Simulator, SimulatorOptions};
 
-use crate::support::exporter::Exporter;
+use crate::support::exporter::{Exporter, polling};
 use crate::support::exposition::Scrape;
 use crate::support::world::{HOUR, frozen};
 use crate::support::{eventually, until};
@@ -90,6 +90,27 @@ fn a_refusal_is_not_repeated_within_a_poll() {
         assert_eq!(scrape.total("jelou_exporter_api_retries_total", &[]), 0.0);
         assert_eq!((scrape.sum("jelou_up", &[]), exporter.get("/-/ready").status), (Some(0.0), 503));
     }
+}
+
+/// After five refused polls in a row the upstream is left alone, until the secret's file changes.
+#[test]
+fn wrong_credentials_are_not_tried_for_ever() {
+    let (simulator, _) = frozen(SimulatorOptions { per_hour: 5.0, ..SimulatorOptions::default() });
+    let file = std::env::temp_dir().join(format!("jelou-exporter-it-secret-{}", std::process::id()));
+    std::fs::write(&file, "not the secret\n").unwrap();
+    let mut command = polling(
+        &simulator.base_url(),
+        &[("api.client_secret_file", file.to_str().unwrap()), ("poll.interval", "100ms")],
+    );
+    let exporter = Exporter::run(command.env_remove("JELOU_EXPORTER_API_CLIENT_SECRET"));
+    until("it slows down", || exporter.program.stderr().contains("refused 5 polls in a row"));
+    assert_eq!(simulator.request_count(), 5);
+    // Ten intervals, in which nothing may be asked.
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(simulator.request_count(), 5);
+    std::fs::write(&file, SimulatorOptions::default().client_secret).unwrap();
+    exporter.is_up();
+    std::fs::remove_file(&file).unwrap();
 }
 
 /// The time from each request that was answered so to the next one.
