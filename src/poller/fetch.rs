@@ -77,6 +77,8 @@ pub(super) struct Fetcher<U> {
     silent_until: Option<Instant>,
     /// The upstream's total was found not to hold, and that was said.
     distrust_said: bool,
+    /// The secret's file was found to hold another secret than the one that was refused.
+    new_secret: bool,
 }
 
 impl<U: Upstream> Fetcher<U> {
@@ -86,11 +88,16 @@ impl<U: Upstream> Fetcher<U> {
         clock: Arc<dyn Clock>,
         jitter: Box<dyn FnMut() -> f64 + Send>,
     ) -> Self {
-        Self { upstream, budget, clock, jitter, silent_until: None, distrust_said: false }
+        Self { upstream, budget, clock, jitter, silent_until: None, distrust_said: false, new_secret: false }
     }
 
     pub(super) const fn upstream(&self) -> &U {
         &self.upstream
+    }
+
+    /// Whether another secret has been read since this was asked last.
+    pub(super) const fn take_new_secret(&mut self) -> bool {
+        std::mem::replace(&mut self.new_secret, false)
     }
 
     /// Until when the upstream asked not to be asked, if that is still to come.
@@ -192,7 +199,10 @@ impl<U: Upstream> Fetcher<U> {
             own.api_requests.count(error.outcome());
             if error.outcome() == Outcome::Unauthorized {
                 match self.upstream.reload_secret() {
-                    Ok(true) => info!("the secret's file holds another secret now; it is used from the next poll on"),
+                    Ok(true) => {
+                        self.new_secret = true;
+                        info!("the secret's file holds another secret now; it is used from the next poll on");
+                    }
                     Ok(false) => {}
                     Err(error) => warn!(%error, "api.client_secret_file cannot be read again"),
                 }

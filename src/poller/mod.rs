@@ -138,6 +138,10 @@ impl<U: Upstream> Poller<U> {
                 Err(error) if error.is_refusal() => refusals += 1,
                 _ => refusals = 0,
             }
+            if self.fetcher.take_new_secret() {
+                // It has not been refused yet, so it is tried at once.
+                refusals = refusals.min(REFUSALS - 1);
+            }
             sleep_until(began + self.settings.interval).await;
             if refusals >= REFUSALS {
                 if refusals == REFUSALS {

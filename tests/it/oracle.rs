@@ -1,0 +1,180 @@
+//! The numbers are right: a whole upstream, polled by the real binary, compared with what the oracle knows.
+
+use jelou_exporter::domain::time::UnixMillis;
+use jelou_exporter::simulator::faults::FaultRates;
+use jelou_exporter::simulator::oracle::OracleRules;
+use jelou_exporter::simulator::{AuthForm, DateStyle, Simulator, SimulatorOptions, TooWide, TotalStyle};
+
+use crate::support::eventually;
+use crate::support::expected::Expected;
+use crate::support::exporter::{Exporter, Settings, polling};
+use crate::support::exposition::Scrape;
+use crate::support::program::Program;
+use crate::support::world::{frozen, now, simulate};
+
+/// A day of conversations with every documented oddity.
+fn lifelike(seed: u64) -> SimulatorOptions {
+    SimulatorOptions { seed, per_hour: 60.0, quirks: true, ..SimulatorOptions::default() }
+}
+
+/// Where the exporter began to read.
+fn first_asked(simulator: &Simulator) -> UnixMillis {
+    simulator.requests().iter().filter_map(|request| request.range).map(|(from, _)| from).min().unwrap_or(now())
+}
+
+/// What must be shown of the world as it was at `at`.
+fn truth(simulator: &Simulator, at: UnixMillis, rules: &OracleRules) -> Expected {
+    Expected::of(&simulator.totals(first_asked(simulator), at, rules))
+}
+
+fn compare(exporter: &Exporter, simulator: &Simulator, at: UnixMillis, whole_seconds: bool) -> Result<Scrape, String> {
+    let scrape = exporter.scrape();
+    let rules = OracleRules { whole_seconds, ..OracleRules::defaults(now()) };
+    truth(simulator, at, &rules).compare(&scrape)?;
+    Ok(scrape)
+}
+
+/// Polls a world that stands still until the numbers are the oracle's, and some more to see that they stay so.
+fn settles(world: SimulatorOptions, settings: Settings<'_>) -> Scrape {
+    let whole_seconds = world.date_style.is_none_or(DateStyle::whole_seconds) && !settings.contains(&GET);
+    let (simulator, at) = frozen(world);
+    let exporter = Exporter::start(&simulator.base_url(), settings);
+    let check = || compare(&exporter, &simulator, at, whole_seconds);
+    let scrape = eventually(check);
+    assert!(scrape.total("jelou_conversations_started_total", &[]) > 200.0);
+    // What is settled is read again by the overlap only, what is active at every poll: nothing may count twice.
+    exporter.succeeds_again(3.0);
+    eventually(check)
+}
+
+const GET: (&str, &str) = ("api.dialect", "external-get");
+
+#[test]
+fn post_with_basic_credentials_and_local_dates() {
+    let scrape = settles(lifelike(1), &[]);
+    assert_eq!(scrape.total("jelou_up", &[]), 1.0);
+    assert_eq!(scrape.total("jelou_exporter_records_outside_window_total", &[]), 0.0);
+    assert_eq!(scrape.total("jelou_exporter_conversations_vanished_total", &[]), 0.0);
+    assert_eq!(scrape.total("jelou_exporter_amendments_total", &[]), 0.0);
+    assert_eq!(scrape.total("jelou_account_info", &[("company", "123")]), 1.0);
+}
+
+#[test]
+fn get_with_raw_credentials_utc_dates_oldest_first_and_no_total() {
+    let world =
+        SimulatorOptions { auth: AuthForm::Raw, newest_first: false, totals: TotalStyle::Absent, ..lifelike(2) };
+    settles(world, &[GET, ("api.auth", "raw")]);
+}
+
+#[test]
+fn dates_with_an_offset_small_pages_and_a_total_that_is_too_high() {
+    let world = SimulatorOptions { date_style: Some(DateStyle::IsoOffset), totals: TotalStyle::Off(1), ..lifelike(3) };
+    settles(world, &[("api.page_size", "10")]);
+}
+
+#[test]
+fn pages_smaller_than_asked_for_oldest_first() {
+    settles(SimulatorOptions { max_page_size: 10, newest_first: false, ..lifelike(4) }, &[]);
+}
+
+#[test]
+fn a_range_that_is_too_wide_is_halved_whatever_the_status() {
+    for (seed, too_wide) in [(5, TooWide::Unprocessable), (6, TooWide::ServerError)] {
+        let world = SimulatorOptions { max_range: Some(1800), too_wide, ..lifelike(seed) };
+        settles(world, &[]);
+    }
+}
+
+#[test]
+fn failures_by_chance_and_records_that_cannot_be_read() {
+    let world = SimulatorOptions { faults: FaultRates::all(0.02), bad_rows: 0.02, ..lifelike(7) };
+    let scrape = settles(world, &[("poll.interval", "2s")]);
+    assert!(scrape.total("jelou_exporter_records_total", &[("result", "rejected")]) > 0.0);
+    assert!(scrape.total("jelou_exporter_api_retries_total", &[]) > 0.0);
+}
+
+/// Dates are read ten and a half hours off: the records lie outside of whatever range is asked for.
+#[test]
+fn a_wrong_zone_loses_nothing_and_counts_nothing_twice() {
+    let world = SimulatorOptions { fixed_zone: Some("Asia/Kolkata".to_owned()), ..lifelike(8) };
+    let (simulator, at) = frozen(world);
+    let exporter = Exporter::start(&simulator.base_url(), &[]);
+    let check = || {
+        let scrape = exporter.scrape();
+        // The clock decides nothing of a record whose start is not to be trusted.
+        let rules = OracleRules::defaults(UnixMillis(0));
+        let expected = truth(&simulator, at, &rules).without_oldest();
+        expected.compare(&scrape)?;
+        let outside = scrape.total("jelou_exporter_records_outside_window_total", &[]);
+        let started = scrape.total("jelou_conversations_started_total", &[]);
+        if outside == started { Ok(scrape) } else { Err(format!("{outside} of {started} lie outside")) }
+    };
+    eventually(check);
+    exporter.succeeds_again(3.0);
+    eventually(check);
+    let said = exporter.program.stderr();
+    assert_eq!(said.matches("api.timezone").count(), 1, "it is said once:\n{said}");
+}
+
+/// Conversations that live for seconds are followed through their lives.
+#[test]
+fn a_living_world() {
+    let world = SimulatorOptions { per_hour: 1200.0, pace: 0.01, history: 3 * 3_600_000, ..lifelike(9) };
+    let simulator = simulate(world);
+    let exporter = Exporter::start(&simulator.base_url(), &[("poll.initial_lookback", "2h")]);
+    exporter.is_up();
+    let before = exporter.scrape();
+    let changes = |scrape: &Scrape| {
+        let added = |name: &str| scrape.total(name, &[]) - before.total(name, &[]);
+        let changed = scrape.total("jelou_exporter_records_total", &[("result", "changed")]);
+        added("jelou_conversations_started_total").min(added("jelou_operator_reply_time_seconds_count")).min(changed)
+    };
+    exporter.scraped("life goes on", |scrape| changes(scrape) >= 5.0);
+    let at = now();
+    simulator.freeze_at(at);
+    let check = || compare(&exporter, &simulator, at, true);
+    eventually(check);
+    exporter.succeeds_again(3.0);
+    eventually(check);
+}
+
+/// The zero line: what the first walk finds is not counted, what becomes of it is.
+#[test]
+fn only_differences_count_after_the_zero_line() {
+    let world = SimulatorOptions { per_hour: 1200.0, pace: 0.01, history: 3 * 3_600_000, ..lifelike(10) };
+    let (simulator, zero) = frozen(world);
+    let settings = [("poll.initial_lookback", "2h"), ("poll.count_initial", "false")];
+    let exporter = Exporter::start(&simulator.base_url(), &settings);
+    let truth_at = |at| truth(&simulator, at, &OracleRules::defaults(now()));
+    let still = || truth_at(zero).gauges().compare(&exporter.scrape());
+    eventually(still);
+    exporter.succeeds_again(3.0);
+    eventually(still);
+
+    simulator.thaw();
+    exporter.scraped("life goes on", |scrape| {
+        scrape.total("jelou_conversations_started_total", &[]) >= 5.0
+            && scrape.total("jelou_conversation_duration_seconds_count", &[]) >= 5.0
+    });
+    let at = now();
+    simulator.freeze_at(at);
+    let differences = || {
+        let expected = truth_at(at).since(&truth_at(zero));
+        assert!(expected.total("jelou_conversations_started_total") >= 5);
+        expected.compare(&exporter.scrape())
+    };
+    eventually(differences);
+    exporter.succeeds_again(3.0);
+    eventually(differences);
+}
+
+/// One poll, however short its interval, prints the whole truth.
+#[test]
+fn once_prints_what_the_oracle_knows() {
+    let (simulator, at) = frozen(lifelike(11));
+    let mut program = Program::start(polling(&simulator.base_url(), &[]).arg("once"));
+    let status = program.ended_within(crate::support::PATIENCE);
+    assert_eq!(status.code(), Some(0), "{}", program.stderr());
+    let expected = truth(&simulator, at, &OracleRules::defaults(now()));
+    expected.compare(&Scrape::read(&program.stdout())).unwrap();
+}
