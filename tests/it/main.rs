@@ -1,12 +1,13 @@
 //! The whole exporter against whole counterparts: a simulated upstream in this process, the real binary, real servers.
 //!
-//! In reading order: `oracle` (the numbers are right), `errors` (whatever the upstream does), `http`, `cli`, `stop`.
+//! In reading order: `oracle` (the numbers are right), `errors` (whatever the upstream does), `kills` (whatever becomes of the process), `http`, `cli`, `stop`.
 
 #![allow(clippy::unwrap_used, reason = "in a test a failure is what it should be")]
 
 mod cli;
 mod errors;
 mod http;
+mod kills;
 mod oracle;
 mod stop;
 mod support;

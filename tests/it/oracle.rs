@@ -13,7 +13,7 @@ use crate::support::program::Program;
 use crate::support::world::{frozen, now, simulate};
 
 /// A day of conversations with every documented oddity.
-fn lifelike(seed: u64) -> SimulatorOptions {
+pub(crate) fn lifelike(seed: u64) -> SimulatorOptions {
     SimulatorOptions { seed, per_hour: 60.0, quirks: true, ..SimulatorOptions::default() }
 }
 
@@ -27,7 +27,12 @@ fn truth(simulator: &Simulator, at: UnixMillis, rules: &OracleRules) -> Expected
     Expected::of(&simulator.totals(first_asked(simulator), at, rules))
 }
 
-fn compare(exporter: &Exporter, simulator: &Simulator, at: UnixMillis, whole_seconds: bool) -> Result<Scrape, String> {
+pub(crate) fn compare(
+    exporter: &Exporter,
+    simulator: &Simulator,
+    at: UnixMillis,
+    whole_seconds: bool,
+) -> Result<Scrape, String> {
     let scrape = exporter.scrape();
     let rules = OracleRules { whole_seconds, ..OracleRules::defaults(now()) };
     truth(simulator, at, &rules).compare(&scrape)?;
