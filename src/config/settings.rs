@@ -233,6 +233,9 @@ mod tests {
             ("metrics.target", "metrics.reply_target"),
             ("logs.level", "log.level"),
             ("state.file", "state.path"),
+            ("api.secret", "api.client_secret"),
+            ("api.client", "api.client_id"),
+            ("metrics.reply_target_origins", "metrics.reply_target_excluded_origins"),
         ] {
             assert_eq!(nearest_key(written), meant, "{written}");
         }
