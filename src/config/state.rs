@@ -7,7 +7,7 @@ use super::reader::Reader;
 /// Settings of the section `state`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateSettings {
-    /// The checkpoint; `None` keeps state in memory only.
+    /// Where a checkpoint is wanted; this version writes none. `None`: nowhere.
     pub path: Option<PathBuf>,
 }
 
