@@ -31,6 +31,8 @@ use tasks::{Stopped, Tasks};
 pub enum AppError {
     /// The address to listen on cannot be had.
     Listen {
+        /// The setting or flag that gave the address.
+        setting: &'static str,
         /// `host:port`.
         address: String,
         /// What the system says.
@@ -44,6 +46,8 @@ pub enum AppError {
     Push(PushError),
     /// `once` failed.
     Poll(PollError),
+    /// `once` was told to stop before its poll was complete; the name of the signal.
+    Interrupted(&'static str),
     /// Standard output cannot be written.
     Output(io::Error),
     /// A task ended that should not have.
@@ -60,13 +64,22 @@ pub enum AppError {
 impl fmt::Display for AppError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Listen { address, error } => {
-                write!(f, "cannot listen on {address}: {error}; set web.listen_address to an address that is free")
+            Self::Listen { setting, address, error } => {
+                let advice = match error.kind() {
+                    io::ErrorKind::AddrInUse => "set another port with",
+                    io::ErrorKind::AddrNotAvailable => "this machine does not have that address: check",
+                    io::ErrorKind::PermissionDenied => {
+                        "ports below 1024 usually need a privilege: set a higher one with"
+                    }
+                    _ => "check",
+                };
+                write!(f, "cannot listen on {address}: {error}; {advice} {setting}")
             }
             Self::Client(why) => write!(f, "the API client cannot be made: {why}"),
             Self::State(error) => write!(f, "{error}"),
             Self::Push(error) => write!(f, "{error}"),
             Self::Poll(error) => write!(f, "the poll failed: {error}"),
+            Self::Interrupted(signal) => write!(f, "stopped by {signal} before the poll was complete"),
             Self::Output(error) => write!(f, "standard output cannot be written: {error}"),
             Self::TaskDied { task, why } => {
                 write!(f, "the task {task} ended unexpectedly ({why}); the process ends with it")
@@ -135,7 +148,11 @@ async fn serve(config: Config, clock: Arc<dyn Clock>, live: Arc<LiveStats>) -> R
 
 async fn bind(config: &Config) -> Result<TcpListener, AppError> {
     let address = config.web.listen_address.clone();
-    TcpListener::bind(&address).await.map_err(|error| AppError::Listen { address, error })
+    TcpListener::bind(&address).await.map_err(|error| unheard(address, error))
+}
+
+fn unheard(address: String, error: io::Error) -> AppError {
+    AppError::Listen { setting: "web.listen_address", address, error }
 }
 
 async fn serve_on(
@@ -145,9 +162,7 @@ async fn serve_on(
     live: Arc<LiveStats>,
     stop: impl Future<Output = &'static str>,
 ) -> Result<(), AppError> {
-    let address = listener
-        .local_addr()
-        .map_err(|error| AppError::Listen { address: config.web.listen_address.clone(), error })?;
+    let address = listener.local_addr().map_err(|error| unheard(config.web.listen_address.clone(), error))?;
     let Assembled { poller, snapshots, instance_id } = assemble::poller(&config, &clock)?;
     let state = HttpState::new(snapshots.clone(), Arc::clone(&clock), Arc::clone(&live), &*config.web.telemetry_path);
     let push = assemble::push_options(&config, instance_id);
@@ -180,7 +195,7 @@ async fn once(config: Config, clock: Arc<dyn Clock>, live: Arc<LiveStats>) -> Re
     let Assembled { poller, snapshots, .. } = assemble::poller(&config, &clock)?;
     tokio::select! {
         result = poller.once() => result.map_err(AppError::Poll)?,
-        signal = stop => return Err(AppError::Setup(format!("stopped by {signal} before the poll was complete"))),
+        signal = stop => return Err(AppError::Interrupted(signal)),
     }
     let snapshot = snapshots.borrow().at(clock.now());
     let encoded = || -> prometheus::Result<String> {

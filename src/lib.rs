@@ -2,12 +2,35 @@
 //!
 //! ```text
 //! upstream pages ─► jelou (bytes → records) ─► poller ─► domain (each conversation counted once)
-//!                                                 │              │
-//!                                       (checkpoint)             └► Snapshot (immutable, Arc) ─► http: render::text
-//!                                                                                          └► push: render::otlp
+//!                                                │              │
+//!                                                └─ publishes ◄─┘
+//!                                                     │
+//!                             Snapshot (immutable, Arc) ─► http: render::text  (whoever scrapes)
+//!                                                      └─► push: render::otlp  (whoever receives)
 //! ```
 //!
-//! Data flows one way. The poller is the only writer; whoever shows numbers gets an immutable snapshot.
+//! Data flows one way. The poller is the only writer; whoever shows numbers gets an immutable snapshot, so a scrape never
+//! waits for the upstream. Nothing outlives the process yet: the ledger is in memory.
+//!
+//! In reading order:
+//!
+//! * [`domain`]: the pure core, without input, output or clock. [`domain::ledger`] decides what counts and when,
+//!   [`domain::plan`] what to ask for next, [`domain::catalog`] declares every metric, [`domain::snapshot`] is what is shown
+//! * [`jelou`]: one call is one request: a page of records, or a reason. [`jelou::Budget`] spaces the requests
+//! * [`poller`]: plan, fetch, fold, publish; retries and how long to keep silent
+//! * [`render`]: pure encoders of a snapshot: text format, OTLP messages, the README's table
+//! * [`http`]: the web server; [`push`]: OTLP over HTTP or gRPC; [`live`]: the counts of these two and of the log
+//! * [`config`]: one table of settings, read from flags, environment and file; [`cli`]: commands and flags
+//! * [`app`]: the wiring: opens, starts, supervises and stops everything else
+//! * [`simulator`]: a stand-in for the Jelou API that knows the truth, for `demo`, `simulate` and the tests
+//! * [`logging`], [`clock`], [`tls`]: log lines, the time that is handed in, the roots of trust
+//!
+//! One conversation's way through all of it: a [`jelou::Client`] reads it as a row of a page, the poller folds the walk into the
+//! [`domain::ledger::Ledger`], which finds what is new about it and moves the counters of its bot and team, and the next
+//! snapshot shows them.
+//!
+//! Conventions: an error is a value that names what to do about it; a time is handed in, never taken; durations of
+//! conversations are whole milliseconds until they are shown as seconds.
 
 pub mod app;
 pub mod cli;

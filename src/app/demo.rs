@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tracing::info;
 
-use super::{AppError, bind, serve_on, tasks};
+use super::{AppError, bind, serve_on, tasks, unheard};
 use crate::cli::{DemoOptions, SimulateOptions};
 use crate::clock::Clock;
 use crate::config::{Config, Secret};
@@ -29,9 +29,7 @@ pub(super) async fn demo(
     config.api.client_id = Some(world.client_id);
     config.api.client_secret = Some(Secret::new(world.client_secret));
     let listener = bind(&config).await?;
-    let address = listener
-        .local_addr()
-        .map_err(|error| AppError::Listen { address: config.web.listen_address.clone(), error })?;
+    let address = listener.local_addr().map_err(|error| unheard(config.web.listen_address.clone(), error))?;
     let metrics = &config.web.telemetry_path;
     say(&format!(
         "A simulated Jelou API (seed {seed}) is polled every {:?}; its customers, teams and bots are invented.\n\
@@ -65,10 +63,10 @@ pub(super) async fn simulate(options: SimulateOptions, clock: Arc<dyn Clock>) ->
 }
 
 async fn start(options: SimulatorOptions, address: &str, clock: &Arc<dyn Clock>) -> Result<Simulator, AppError> {
-    let refused = |error| AppError::Listen { address: address.to_owned(), error };
+    let refused =
+        |error| AppError::Listen { setting: "--simulator.listen-address", address: address.to_owned(), error };
     let listener = TcpListener::bind(address).await.map_err(refused)?;
-    Simulator::start(options, Arc::clone(clock), listener)
-        .map_err(|error| AppError::Listen { address: address.to_owned(), error })
+    Simulator::start(options, Arc::clone(clock), listener).map_err(refused)
 }
 
 fn say(text: &str) -> Result<(), AppError> {

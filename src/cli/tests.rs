@@ -127,7 +127,7 @@ fn help_names_every_setting_by_section() {
     }
     let text = run(&["--help"]).unwrap_err().to_string();
     assert!(
-        text.contains("\npoll:\n      --poll.interval <DURATION>\n          From start to start; never two polls"),
+        text.contains("\npoll:\n      --poll.interval <DURATION>\n          From the start of one poll to the start"),
         "{text}"
     );
     assert!(text.contains("JELOU_EXPORTER_API_CLIENT_SECRET]"), "{text}");

@@ -47,7 +47,7 @@ pub(super) fn read(from: &mut Reader<'_>, needs_credentials: bool) -> Option<Api
 fn client_id(from: &mut Reader<'_>) -> Option<Option<String>> {
     // Not shown: a colon means that the secret was pasted along.
     if from.given("api.client_id").is_some_and(|given| given.text.contains(':')) {
-        from.refuse_unseen("api.client_id", "it holds a colon; the part behind it belongs into api.client_secret");
+        from.refuse_unseen("api.client_id", "it holds a colon; the part after it belongs in api.client_secret");
         return None;
     }
     from.optional("api.client_id", |text| match line(text)? {
@@ -110,6 +110,10 @@ fn timezone(text: &str) -> Result<(TimeZone, String), String> {
             // The database knows names in any case; the header takes the proper one.
             let name = zone.iana_name().unwrap_or(&text).to_owned();
             Ok((zone, name))
+        }
+        // The nearest name would be that of another offset.
+        Err(_) if text.contains(['+', '-']) && text.contains(|c: char| c.is_ascii_digit()) => {
+            Err("the name of a zone is wanted, like America/Guayaquil, not an offset".to_owned())
         }
         Err(_) => {
             let names: Vec<String> = jiff::tz::db().available().map(|name| name.as_str().to_owned()).collect();

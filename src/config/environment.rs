@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::given::{Given, Layer, Source};
-use super::nearest::nearest;
 use super::problem::Problem;
-use super::settings::{ENV_PREFIX, SETTINGS, Setting};
+use super::settings::{ENV_PREFIX, SETTINGS, Setting, nearest_key, setting};
 
 /// Names with our prefix that are no settings: the file, and the commit that the build is told.
 pub(super) const CONFIG_FILE: &str = "JELOU_EXPORTER_CONFIG_FILE";
@@ -22,16 +21,21 @@ pub(super) fn read(env: &BTreeMap<String, String>, ignored: &dyn Fn(&str) -> boo
                 layer.insert(setting.key, Given { text: text.clone(), source: Source::Environment(name.clone()) });
             }
             None if name == CONFIG_FILE || name == REVISION || is_service_link(name, text) => {}
-            None if ignored(&name[ENV_PREFIX.len()..].to_lowercase().replacen('_', ".", 1)) => {}
+            None if ignored(&key_of(name)) => {}
             // The value is not shown: the name that was meant may be that of a secret.
             None => {
-                let meant = nearest(name, known.keys().map(String::as_str)).unwrap_or_default();
+                let meant = setting(nearest_key(&key_of(name))).map(Setting::env).unwrap_or_default();
                 let what = format!("unknown environment variable; did you mean {meant}?");
                 problems.push(Problem { key: name.clone(), value: None, place: None, what });
             }
         }
     }
     (layer, problems)
+}
+
+/// The key that a name with our prefix would be that of.
+fn key_of(name: &str) -> String {
+    name[ENV_PREFIX.len()..].to_lowercase().replacen('_', ".", 1)
 }
 
 /// Whether Kubernetes has put the variable there: a Service named `jelou-exporter` gives every pod of its namespace
@@ -72,6 +76,13 @@ mod tests {
             problems[1],
             "JELOU_EXPORTER_API_CLIENT_SECRT: unknown environment variable; did you mean JELOU_EXPORTER_API_CLIENT_SECRET?"
         );
+    }
+
+    #[test]
+    fn a_name_cut_short_is_understood() {
+        let (_, problems) = parse(&[("JELOU_EXPORTER_API_SECRET", "hunter2")]);
+        let meant = "did you mean JELOU_EXPORTER_API_CLIENT_SECRET?";
+        assert_eq!(problems, [format!("JELOU_EXPORTER_API_SECRET: unknown environment variable; {meant}")]);
     }
 
     #[test]

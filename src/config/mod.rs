@@ -99,7 +99,8 @@ impl Config {
         if let (Some(poll), Some(metrics)) = (&poll, &metrics)
             && metrics.stale_after <= poll.interval
         {
-            let what = "is not longer than poll.interval: facts of the moment leave between two polls";
+            let what =
+                "is not longer than poll.interval: the gauges of active, waiting and recent conversations come and go";
             from.warnings.push(format!("metrics.stale_after {what}"));
         }
         match (api, poll, state, web, otlp, metrics, log) {

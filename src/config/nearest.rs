@@ -3,16 +3,25 @@
 /// The candidate most like `text`; `None` if there is no candidate at all.
 pub(super) fn nearest<'a>(text: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let written = text.to_lowercase();
+    let (written_section, written_name) = split(&written);
     let likeness = |candidate: &str| {
         let candidate = candidate.to_lowercase();
+        let (section, name) = split(&candidate);
+        let whole = strsim::jaro_winkler(&written, &candidate);
+        // A name cut short (`secret` for `client_secret`, `Guayaquil` for `America/Guayaquil`) says more than letters do.
+        let cut_short = written_name.len() >= 3
+            && (written_section.is_empty() || written_section == section)
+            && name.contains(written_name);
+        if cut_short {
+            return 0.9 + 0.1 * whole;
+        }
         // A right name in a wrong section should still be found, if nothing is nearer as a whole.
-        let names = strsim::jaro_winkler(name(&written), name(&candidate));
-        strsim::jaro_winkler(&written, &candidate).max(names * 0.9)
+        whole.max(strsim::jaro_winkler(written_name, name) * 0.9)
     };
     candidates.map(|candidate| (likeness(candidate), candidate)).max_by(|a, b| a.0.total_cmp(&b.0)).map(|found| found.1)
 }
 
-/// The part behind the last dot.
-fn name(key: &str) -> &str {
-    key.rsplit('.').next().unwrap_or(key)
+/// What stands before and behind the last dot of a key, or the last slash of a time zone.
+fn split(key: &str) -> (&str, &str) {
+    key.rsplit_once(['.', '/']).unwrap_or(("", key))
 }

@@ -114,7 +114,7 @@ pub(super) fn read(env: &BTreeMap<String, String>) -> Standard {
     let matters = |text: &str| !["none", "cumulative"].iter().any(|usual| text.eq_ignore_ascii_case(usual));
     let unheeded = UNHEEDED.iter().filter(|name| set(name).is_some_and(matters));
     standard.warnings_when_pushing =
-        unheeded.map(|name| format!("{name} is ignored: this version has nothing for it")).collect();
+        unheeded.map(|name| format!("{name} is ignored: this version does not support it")).collect();
     standard
 }
 

@@ -7,7 +7,7 @@ use super::reader::Reader;
 /// Settings of the section `state`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateSettings {
-    /// The checkpoint; `None` keeps state in memory only.
+    /// The file of the checkpoint; `None` keeps state in memory only.
     pub path: Option<PathBuf>,
 }
 

@@ -66,6 +66,10 @@ pub(super) fn bounds(text: &str) -> Result<Vec<u64>, String> {
 /// An absolute http or https URL with a host and without credentials.
 pub(super) fn url(text: &str) -> Result<Url, String> {
     const WANTED: &str = "an absolute URL like https://host:port is wanted";
+    // `host:4318` would be parsed as a path in the scheme `host`.
+    if !text.trim().is_empty() && !text.contains("://") {
+        return Err(format!("{WANTED}; this one begins without https:// or http://"));
+    }
     let url = Url::parse(text.trim()).map_err(|why| format!("{WANTED} ({why})"))?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
         return Err(WANTED.to_owned());

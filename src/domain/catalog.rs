@@ -185,4 +185,72 @@ mod tests {
             assert_ne!(family.unit, "1", "{name}: Prometheus would append _ratio");
         }
     }
+
+    /// What users rely on, as it was promised: names, types and labels (`*`: `account`, `bot` and `team` before them).
+    /// A difference is a change of the interface: it breaks dashboards and alerts.
+    const PROMISED: &str = "\
+histogram jelou_operator_reply_time_seconds *
+histogram jelou_conversation_duration_seconds *
+counter jelou_conversations_started_total * origin
+counter jelou_conversations_ended_total * state reason
+counter jelou_conversations_unanswered_total *
+counter jelou_operator_reply_decided_total * result
+counter jelou_conversations_reopened_total *
+gauge jelou_conversations_active *
+gauge jelou_conversations_waiting *
+gauge jelou_conversations_oldest_waiting_start_timestamp_seconds *
+gauge jelou_operator_reply_time_recent_seconds * percentile
+gauge jelou_conversation_duration_recent_seconds * percentile
+gauge jelou_up account
+gauge jelou_account_info account company
+gauge jelou_operator_reply_target_seconds account
+gauge jelou_exporter_build_info version revision
+gauge jelou_exporter_poll_interval_seconds account
+counter jelou_exporter_polls_total account result
+histogram jelou_exporter_poll_duration_seconds account
+gauge jelou_exporter_last_poll_timestamp_seconds account
+gauge jelou_exporter_last_successful_poll_timestamp_seconds account
+gauge jelou_exporter_last_sweep_timestamp_seconds account
+gauge jelou_exporter_data_complete_timestamp_seconds account
+gauge jelou_exporter_state_start_timestamp_seconds account
+counter jelou_exporter_walks_total account result
+counter jelou_exporter_api_requests_total account outcome
+histogram jelou_exporter_api_request_duration_seconds account
+counter jelou_exporter_api_retries_total account
+counter jelou_exporter_api_budget_wait_seconds_total account
+gauge jelou_exporter_api_clock_offset_seconds account
+counter jelou_exporter_records_total account result
+counter jelou_exporter_amendments_total account field
+counter jelou_exporter_unknown_values_total account field
+counter jelou_exporter_records_outside_window_total account
+counter jelou_exporter_conversations_vanished_total account
+counter jelou_exporter_conversations_aged_out_total account
+counter jelou_exporter_abandoned_seconds_total account
+gauge jelou_exporter_ledger_entries account
+gauge jelou_exporter_unsettled_conversations account
+gauge jelou_exporter_label_sets account
+counter jelou_exporter_label_sets_overflowed_total account
+gauge jelou_exporter_checkpoint_last_success_timestamp_seconds account
+counter jelou_exporter_checkpoint_failures_total account
+gauge jelou_exporter_checkpoint_duration_seconds account
+gauge jelou_exporter_checkpoint_size_bytes account
+counter jelou_exporter_otlp_exports_total account result
+gauge jelou_exporter_otlp_last_success_timestamp_seconds account
+counter jelou_exporter_http_requests_total code
+counter jelou_exporter_log_messages_total level
+";
+
+    #[test]
+    fn families_are_those_that_were_promised() {
+        let shown: Vec<String> = FAMILIES
+            .iter()
+            .map(|family| {
+                let kind = format!("{:?}", family.kind).to_lowercase();
+                format!("{kind} {} {}", family.name, family.labels.join(" ")).replace("account bot team", "*")
+            })
+            .collect();
+        let promised: Vec<&str> = PROMISED.lines().collect();
+        assert_eq!(shown, promised);
+        assert!(FAMILIES.iter().all(|family| family.of_pairs == family.labels.contains(&"team")));
+    }
 }

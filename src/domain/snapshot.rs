@@ -64,7 +64,7 @@ pub struct Moment {
     pub duration_recent: [Option<u64>; 4],
 }
 
-/// Counts that are kept with the conversations, through restarts.
+/// Counts that belong to the conversations, and would outlive the process with them if there were a checkpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tallies {
     /// Since when they count: when the state was made.

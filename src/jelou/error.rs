@@ -183,6 +183,11 @@ impl fmt::Display for ApiError {
                 "nothing is found at this address (HTTP 404){}; check api.url, api.dialect and api.path",
                 Said(message)
             ),
+            Self::InvalidRequest { status: status @ 405, message } => write!(
+                f,
+                "the API does not take this method here (HTTP {status}){}; check api.dialect and api.path",
+                Said(message)
+            ),
             Self::InvalidRequest { status, message } => write!(
                 f,
                 "the API rejects the request (HTTP {status}){}; check api.dialect, api.page_size and api.timezone",

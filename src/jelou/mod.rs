@@ -3,7 +3,7 @@
 //! Nothing here loops, retries or counts; that is the poller's. In reading order:
 //!
 //! * [`client`]: the call
-//! * [`request`]: the two dialects of the question
+//! * `request`: the two dialects of the question
 //! * [`decode`]: the body of an answer to rows; [`wire`] and [`lenient`] are its types, [`dates`] reads its dates
 //! * [`error`]: everything that can go wrong, and what to make of it
 //! * [`credentials`]: who asks

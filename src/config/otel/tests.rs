@@ -112,6 +112,6 @@ fn what_is_not_built_yet_is_said() {
     assert!(standard.disabled);
     assert_eq!(
         standard.warnings_when_pushing,
-        ["OTEL_EXPORTER_OTLP_COMPRESSION is ignored: this version has nothing for it"]
+        ["OTEL_EXPORTER_OTLP_COMPRESSION is ignored: this version does not support it"]
     );
 }

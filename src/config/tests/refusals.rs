@@ -8,7 +8,11 @@ use super::*;
 fn each_bad_value_is_refused_with_its_key_and_a_way_out() {
     for (key, value, said) in [
         ("api.url", "", "an absolute URL like https://host:port is wanted"),
-        ("api.url", "api.jelou.ai", "an absolute URL like https://host:port is wanted"),
+        (
+            "api.url",
+            "api.jelou.ai",
+            "an absolute URL like https://host:port is wanted; this one begins without https://",
+        ),
         ("api.url", "ftp://x", "an absolute URL like https://host:port is wanted"),
         ("api.url", "https://x?y", "a base URL has neither query nor fragment"),
         ("api.url", "https://x#y", "a base URL has neither query nor fragment"),
@@ -20,7 +24,10 @@ fn each_bad_value_is_refused_with_its_key_and_a_way_out() {
         ("api.client_id", "é", "only ASCII can be sent"),
         ("api.auth", "digest", "one of basic, raw is wanted"),
         ("api.timezone", "America/Guayaqil", "no time zone of this name is known; did you mean \"America/Guayaquil\"?"),
+        ("api.timezone", "Guayaquil", "no time zone of this name is known; did you mean \"America/Guayaquil\"?"),
         ("api.timezone", "Europe/Viena", "no time zone of this name is known; did you mean \"Europe/Vienna\"?"),
+        ("api.timezone", "GMT-5", "the name of a zone is wanted, like America/Guayaquil, not an offset"),
+        ("api.timezone", "-05:00", "the name of a zone is wanted, like America/Guayaquil, not an offset"),
         ("api.timezone", "", "it is empty"),
         ("api.page_size", "0", "a whole number from 1 to 1000 is wanted"),
         ("api.page_size", "1001", "a whole number from 1 to 1000 is wanted"),
@@ -47,7 +54,11 @@ fn each_bad_value_is_refused_with_its_key_and_a_way_out() {
         ("web.telemetry_path", "/", "something else is served there; /metrics is usual"),
         ("web.telemetry_path", "/-/healthy", "something else is served there"),
         ("web.telemetry_path", "/-/ready", "something else is served there"),
-        ("otlp.endpoint", "collector:4317", "an absolute URL like https://host:port is wanted"),
+        (
+            "otlp.endpoint",
+            "collector:4317",
+            "an absolute URL like https://host:port is wanted; this one begins without",
+        ),
         ("otlp.protocol", "http/json", "one of http/protobuf, grpc is wanted"),
         ("otlp.interval", "0s", "it must be longer than 0"),
         ("otlp.timeout", "10", "the unit is missing"),
@@ -107,7 +118,7 @@ fn credentials_that_cannot_be_sent_are_refused() {
     assert_eq!(
         case().env("JELOU_EXPORTER_API_CLIENT_ID", "me:hunter2").problems(),
         [
-            "api.client_id (JELOU_EXPORTER_API_CLIENT_ID): it holds a colon; the part behind it belongs into api.client_secret"
+            "api.client_id (JELOU_EXPORTER_API_CLIENT_ID): it holds a colon; the part after it belongs in api.client_secret"
         ]
     );
     let secret = "JELOU_EXPORTER_API_CLIENT_SECRET";

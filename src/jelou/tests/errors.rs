@@ -43,6 +43,7 @@ async fn refusals() {
         ("422 Unprocessable Entity", Outcome::InvalidRequest, false, true),
         ("400 Bad Request", Outcome::InvalidRequest, false, false),
         ("408 Request Timeout", Outcome::InvalidRequest, true, false),
+        ("405 Method Not Allowed", Outcome::InvalidRequest, false, false),
         ("418 I'm a teapot", Outcome::InvalidRequest, false, false),
     ] {
         let error = error_from(answer(status, "", r#"{"message":"Authentication failed"}"#)).await;
