@@ -1,6 +1,7 @@
 //! The whole exporter against whole counterparts: a simulated upstream in this process, the real binary, real servers.
 //!
-//! In reading order: `oracle` (the numbers are right), `errors` (whatever the upstream does), `http`, `cli`, `stop`.
+//! In reading order: `oracle` (the numbers are right), `errors` (whatever the upstream does), `http`,
+//! `cli`, `stop`, and `peers` (other people's programs read what we write; left out where they are not installed).
 
 #![allow(clippy::unwrap_used, reason = "in a test a failure is what it should be")]
 
@@ -8,5 +9,6 @@ mod cli;
 mod errors;
 mod http;
 mod oracle;
+mod peers;
 mod stop;
 mod support;
