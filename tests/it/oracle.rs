@@ -93,6 +93,37 @@ fn failures_by_chance_and_records_that_cannot_be_read() {
     assert!(scrape.total("jelou_exporter_api_retries_total", &[]) > 0.0);
 }
 
+#[test]
+fn a_range_that_is_too_wide_to_be_answered_in_time_is_halved() {
+    let world = SimulatorOptions { max_range: Some(3600), too_wide: TooWide::Hang, ..lifelike(12) };
+    settles(world, &[("api.timeout", "300ms")]);
+}
+
+/// What is soft-deleted leaves the gauges and keeps its counts; listed again, it is back.
+#[test]
+fn what_vanishes_leaves_the_gauges_only() {
+    let (simulator, at) = frozen(lifelike(13));
+    let exporter = Exporter::start(&simulator.base_url(), &[("poll.sweep_interval", "1s")]);
+    let check = || compare(&exporter, &simulator, at, true);
+    eventually(check);
+    let active: Vec<_> = simulator.stories(first_asked(&simulator), at);
+    let active = active.into_iter().filter(|story| story.is_listed(at) && story.ending_at(at).is_none());
+    let active: Vec<_> = active.take(5).map(|story| story.id.clone()).collect();
+    assert!(active.iter().all(|id| simulator.hide(id)) && !active.is_empty());
+    let vanished = || {
+        let count = check()?.total("jelou_exporter_conversations_vanished_total", &[]);
+        if count == active.len() as f64 { Ok(()) } else { Err(format!("{count} have vanished")) }
+    };
+    eventually(vanished);
+    exporter.succeeds_again(3.0);
+    eventually(vanished);
+    assert!(active.iter().all(|id| simulator.unhide(id)));
+    // The sweep finds them again; that they had vanished stays counted.
+    eventually(vanished);
+    exporter.succeeds_again(3.0);
+    eventually(vanished);
+}
+
 /// Dates are read ten and a half hours off: the records lie outside of whatever range is asked for.
 #[test]
 fn a_wrong_zone_loses_nothing_and_counts_nothing_twice() {
