@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use jelou_exporter::domain::time::UnixMillis;
+use jelou_exporter::simulator::story::Story;
 use jelou_exporter::simulator::{Simulator, SimulatorOptions};
 
 use crate::support::expected::is_judged;
@@ -19,7 +20,9 @@ use crate::support::{eventually, until};
 /// An exporter that has polled a lifelike world once, and has nothing to do for long.
 fn polled(settings: Settings<'_>) -> (Simulator, Exporter) {
     let world = SimulatorOptions { per_hour: 30.0, quirks: true, ..SimulatorOptions::default() };
-    let (simulator, _) = frozen(world);
+    let (simulator, at) = frozen(world);
+    // At night nobody else may be active.
+    simulator.put(Story::new("waits", at - 600_000).by("Bot", "A"));
     let settings = [&[("poll.interval", "1h")][..], settings].concat();
     let exporter = Exporter::start(&simulator.base_url(), &settings);
     until("it is ready", || exporter.get("/-/ready").status == 200);
