@@ -71,6 +71,8 @@ pub struct SimulatorOptions {
     pub company: Option<u64>,
     /// Generated conversations an hour, averaged over a week; 0: only what is [put](super::Simulator::put).
     pub per_hour: f64,
+    /// The least share of that at any hour: nights and weekends are no quieter.
+    pub quietest: f64,
     /// Who takes part in the generated conversations.
     pub cast: Cast,
     /// Multiplies every generated time; below 1 life is quicker than real.
@@ -113,6 +115,7 @@ impl Default for SimulatorOptions {
             path: None,
             company: Some(123),
             per_hour: 120.0,
+            quietest: 0.0,
             cast: Cast::default(),
             pace: 1.0,
             history: 30 * 24 * 3_600_000,
@@ -137,6 +140,7 @@ impl SimulatorOptions {
     pub fn demo() -> Self {
         Self {
             per_hour: 600.0,
+            quietest: 0.5,
             pace: 0.5,
             quirks: true,
             bad_rows: 0.001,

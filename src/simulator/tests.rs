@@ -213,6 +213,9 @@ async fn the_demo_changes_within_seconds() {
     let (simulator, clock) = started(SimulatorOptions::demo()).await;
     let rules = OracleRules::defaults(NOW);
     let at = |at: UnixMillis| simulator.totals(NOW - 24 * HOUR, at, &rules);
+    // Also at three on a Sunday morning in Guayaquil, when it is broad day for whoever looks at it elsewhere.
+    let night = UnixMillis::from_seconds(1_736_064_000);
+    assert_ne!(at(night), at(night + 10_000));
     let mut before = at(NOW);
     let history: u64 = before.pairs.values().flat_map(|pair| pair.started.values()).sum();
     assert!(history > 5000, "{history}");

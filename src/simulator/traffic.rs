@@ -52,7 +52,7 @@ pub(super) const fn slot_of(at: UnixMillis) -> i64 {
 /// Every record of every chain that begins in the slot, in no particular order.
 pub(super) fn births(options: &SimulatorOptions, slot: i64) -> Vec<Story> {
     let mut dice = Dice::of(&[options.seed, 1, slot as u64]);
-    let mean = options.per_hour * (SLOT as f64 / HOUR) * rhythm(slot * SLOT);
+    let mean = options.per_hour * (SLOT as f64 / HOUR) * rhythm(slot * SLOT).max(options.quietest);
     let mut stories = Vec::new();
     for number in 0..dice.poisson(mean) {
         let dice = Dice::of(&[options.seed, 2, slot as u64, number as u64]);

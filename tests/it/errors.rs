@@ -49,7 +49,7 @@ fn each_failure_is_counted_as_what_it_is() {
         (Fault::FailureInside(FailureInside::NoResults), "bad_body"),
     ];
     let (simulator, _) = frozen(SimulatorOptions { per_hour: 5.0, ..SimulatorOptions::default() });
-    let exporter = Exporter::start(&simulator.base_url(), &[("api.timeout", "500ms"), ("poll.interval", "200ms")]);
+    let exporter = Exporter::start(&simulator.base_url(), &[("api.timeout", "1s"), ("poll.interval", "200ms")]);
     exporter.is_up();
     let mut before = exporter.scrape();
     for (fault, outcome) in faults {

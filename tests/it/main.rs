@@ -1,6 +1,7 @@
 //! The whole exporter against whole counterparts: a simulated upstream in this process, the real binary, real servers.
 //!
-//! In reading order: `oracle` (the numbers are right), `errors` (whatever the upstream does), `kills` (whatever becomes of the process), `http`, `cli`, `stop`.
+//! In reading order: `oracle` (the numbers are right), `errors` (whatever the upstream does), `kills` (whatever becomes
+//! of the process), `http`, `cli`, `stop`, `peers` (other people's programs read what we write).
 
 #![allow(clippy::unwrap_used, reason = "in a test a failure is what it should be")]
 
@@ -9,5 +10,6 @@ mod errors;
 mod http;
 mod kills;
 mod oracle;
+mod peers;
 mod stop;
 mod support;

@@ -3,6 +3,7 @@
 use jelou_exporter::domain::time::UnixMillis;
 use jelou_exporter::simulator::faults::FaultRates;
 use jelou_exporter::simulator::oracle::OracleRules;
+use jelou_exporter::simulator::story::Story;
 use jelou_exporter::simulator::{AuthForm, DateStyle, Simulator, SimulatorOptions, TooWide, TotalStyle};
 
 use crate::support::eventually;
@@ -98,6 +99,40 @@ fn failures_by_chance_and_records_that_cannot_be_read() {
     assert!(scrape.total("jelou_exporter_api_retries_total", &[]) > 0.0);
 }
 
+#[test]
+fn a_range_that_is_too_wide_to_be_answered_in_time_is_halved() {
+    let world = SimulatorOptions { max_range: Some(3600), too_wide: TooWide::Hang, ..lifelike(12) };
+    settles(world, &[("api.timeout", "300ms")]);
+}
+
+/// What is soft-deleted leaves the gauges and keeps its counts; listed again, it is back.
+#[test]
+fn what_vanishes_leaves_the_gauges_only() {
+    let (simulator, at) = frozen(lifelike(13));
+    // At night nobody else may be active.
+    simulator.put(Story::new("waits", at - 600_000).by("Bot", "A"));
+    simulator.put(Story::new("talks", at - 700_000).by("Bot", "A").replied_after(5000));
+    let exporter = Exporter::start(&simulator.base_url(), &[("poll.sweep_interval", "1s")]);
+    let check = || compare(&exporter, &simulator, at, true);
+    eventually(check);
+    let active: Vec<_> = simulator.stories(first_asked(&simulator), at);
+    let active = active.into_iter().filter(|story| story.is_listed(at) && story.ending_at(at).is_none());
+    let active: Vec<_> = active.take(5).map(|story| story.id.clone()).collect();
+    assert!(active.iter().all(|id| simulator.hide(id)) && !active.is_empty());
+    let vanished = || {
+        let count = check()?.total("jelou_exporter_conversations_vanished_total", &[]);
+        if count == active.len() as f64 { Ok(()) } else { Err(format!("{count} have vanished")) }
+    };
+    eventually(vanished);
+    exporter.succeeds_again(3.0);
+    eventually(vanished);
+    assert!(active.iter().all(|id| simulator.unhide(id)));
+    // The sweep finds them again; that they had vanished stays counted.
+    eventually(vanished);
+    exporter.succeeds_again(3.0);
+    eventually(vanished);
+}
+
 /// Dates are read ten and a half hours off: the records lie outside of whatever range is asked for.
 #[test]
 fn a_wrong_zone_loses_nothing_and_counts_nothing_twice() {
@@ -121,51 +156,72 @@ fn a_wrong_zone_loses_nothing_and_counts_nothing_twice() {
     assert_eq!(said.matches("api.timezone").count(), 1, "it is said once:\n{said}");
 }
 
+/// A hundred conversations that begin one after the other from now on and live for seconds, beside the lifelike ones: at
+/// night these are few.
+fn begin_short_lives(simulator: &Simulator) {
+    let from = now();
+    for number in 0..100_i64 {
+        let story =
+            Story::new(format!("short-{number:03}"), from + 80 * number).by("Bot", ["A", "B"][number as usize % 2]);
+        simulator.put(match number % 5 {
+            0 => story.ended_after(1500, "expired", "expired"),
+            1 => story.ended_after(700, "transferred", "transferred"),
+            2 => story.replied_after(400).closed_after(1200),
+            3 => story.replied_after(900),
+            _ => story.origin("broadcast").closed_after(800),
+        });
+    }
+}
+
+/// Whether many have begun, been answered and ended since `before`, some of them before our eyes.
+fn is_in_full_swing(before: &Scrape, now: &Scrape) -> bool {
+    let added = |name: &str| now.total(name, &[]) - before.total(name, &[]);
+    added("jelou_conversations_started_total") >= 40.0
+        && added("jelou_operator_reply_time_seconds_count") >= 10.0
+        && added("jelou_conversation_duration_seconds_count") >= 20.0
+        && now.total("jelou_exporter_records_total", &[("result", "changed")]) >= 10.0
+}
+
 /// Conversations that live for seconds are followed through their lives.
 #[test]
 fn a_living_world() {
-    let world = SimulatorOptions { per_hour: 1200.0, pace: 0.01, history: 3 * 3_600_000, ..lifelike(9) };
-    let simulator = simulate(world);
-    let exporter = Exporter::start(&simulator.base_url(), &[("poll.initial_lookback", "2h")]);
+    let simulator = simulate(SimulatorOptions { pace: 0.01, ..lifelike(9) });
+    let exporter = Exporter::start(&simulator.base_url(), &[]);
     exporter.is_up();
     let before = exporter.scrape();
-    let changes = |scrape: &Scrape| {
-        let added = |name: &str| scrape.total(name, &[]) - before.total(name, &[]);
-        let changed = scrape.total("jelou_exporter_records_total", &[("result", "changed")]);
-        added("jelou_conversations_started_total").min(added("jelou_operator_reply_time_seconds_count")).min(changed)
-    };
-    exporter.scraped("life goes on", |scrape| changes(scrape) >= 5.0);
+    begin_short_lives(&simulator);
+    exporter.scraped("life goes on", |scrape| is_in_full_swing(&before, scrape));
     let at = now();
     simulator.freeze_at(at);
     let check = || compare(&exporter, &simulator, at, true);
     eventually(check);
     exporter.succeeds_again(3.0);
     eventually(check);
+    let said = exporter.program.stderr();
+    let stories = simulator.stories(first_asked(&simulator), at);
+    assert!(!stories.iter().any(|story| said.contains(&*story.id)), "ids are for the debug level:\n{said}");
 }
 
 /// The zero line: what the first walk finds is not counted, what becomes of it is.
 #[test]
 fn only_differences_count_after_the_zero_line() {
-    let world = SimulatorOptions { per_hour: 1200.0, pace: 0.01, history: 3 * 3_600_000, ..lifelike(10) };
-    let (simulator, zero) = frozen(world);
-    let settings = [("poll.initial_lookback", "2h"), ("poll.count_initial", "false")];
-    let exporter = Exporter::start(&simulator.base_url(), &settings);
+    let (simulator, zero) = frozen(SimulatorOptions { pace: 0.01, ..lifelike(10) });
+    let exporter = Exporter::start(&simulator.base_url(), &[("poll.count_initial", "false")]);
     let truth_at = |at| truth(&simulator, at, &OracleRules::defaults(now()));
     let still = || truth_at(zero).gauges().compare(&exporter.scrape());
     eventually(still);
     exporter.succeeds_again(3.0);
     eventually(still);
 
+    let before = exporter.scrape();
+    begin_short_lives(&simulator);
     simulator.thaw();
-    exporter.scraped("life goes on", |scrape| {
-        scrape.total("jelou_conversations_started_total", &[]) >= 5.0
-            && scrape.total("jelou_conversation_duration_seconds_count", &[]) >= 5.0
-    });
+    exporter.scraped("life goes on", |scrape| is_in_full_swing(&before, scrape));
     let at = now();
     simulator.freeze_at(at);
     let differences = || {
         let expected = truth_at(at).since(&truth_at(zero));
-        assert!(expected.total("jelou_conversations_started_total") >= 5);
+        assert!(expected.total("jelou_conversations_started_total") >= 40);
         expected.compare(&exporter.scrape())
     };
     eventually(differences);

@@ -3,7 +3,9 @@
 pub(crate) mod expected;
 pub(crate) mod exporter;
 pub(crate) mod exposition;
+pub(crate) mod peer;
 pub(crate) mod program;
+pub(crate) mod rotel;
 pub(crate) mod web;
 pub(crate) mod world;
 

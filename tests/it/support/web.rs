@@ -37,3 +37,10 @@ pub(crate) fn ask(address: &str, method: &str, path: &str, headers: &str) -> io:
     let status = status.ok_or_else(|| io::Error::other(format!("no status: {head}")))?;
     Ok(Answer { status, head: head.to_owned(), body: body.to_owned() })
 }
+
+/// Text as a query may carry it.
+pub(crate) fn escape(text: &str) -> String {
+    text.bytes()
+        .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}

@@ -1,0 +1,94 @@
+//! Other people's programs, found by environment variables; a test that misses its peer says so and passes.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::eventually;
+use super::exposition::{Labels, Series};
+use super::program::Program;
+use super::web::{self, Answer};
+
+/// The program that this variable names.
+pub(crate) fn peer(variable: &str) -> Option<PathBuf> {
+    let found = std::env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from);
+    if found.is_none() {
+        // In one line: scripts look for it.
+        eprintln!("left out: a test against a real program, because {variable} is not set");
+    }
+    found
+}
+
+/// A directory that goes with its test.
+pub(crate) struct Scratch(pub(crate) PathBuf);
+
+impl Scratch {
+    pub(crate) fn new() -> Self {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("jelou-exporter-it-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be removed is the business of whoever cleans the temporary directory.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A Prometheus server.
+pub(crate) struct Prometheus {
+    pub(crate) address: String,
+    _program: Program,
+    _data: Scratch,
+}
+
+impl Prometheus {
+    /// Scrapes this address, or nothing.
+    #[track_caller]
+    pub(crate) fn start(binary: PathBuf, target: Option<&str>, flags: &[&str]) -> Self {
+        let data = Scratch::new();
+        let config = data.0.join("prometheus.yml");
+        let jobs = target.map_or(String::new(), |target| {
+            format!(
+                "\n  - {{job_name: it, scrape_interval: 1s, scrape_timeout: 1s, static_configs: [{{targets: ['{target}']}}]}}"
+            )
+        });
+        std::fs::write(&config, format!("scrape_configs:{jobs}\n")).unwrap();
+        let mut command = Command::new(binary);
+        command.arg(format!("--config.file={}", config.display()));
+        command.arg(format!("--storage.tsdb.path={}", data.0.join("data").display()));
+        command.arg("--web.listen-address=127.0.0.1:0").args(flags);
+        let program = Program::start(&mut command);
+        // The first line with an address has the port 0 that was asked for.
+        let address = eventually(|| {
+            let said = program.stderr();
+            let line = said.lines().find(|line| line.contains("msg=\"Listening on\""));
+            let address = line.and_then(|line| line.split_once(" address=")).map(|(_, address)| address.trim());
+            address.map(str::to_owned).ok_or(said)
+        });
+        eventually(|| match web::get(&address, "/-/ready") {
+            Ok(Answer { status: 200, .. }) => Ok(()),
+            other => Err(format!("{other:?}")),
+        });
+        Self { address, _program: program, _data: data }
+    }
+
+    /// The newest value of each series that the selector or expression yields, without `job` and `instance`.
+    pub(crate) fn query(&self, expression: &str) -> Result<Vec<(Series, String)>, String> {
+        let answer = web::get(&self.address, &format!("/api/v1/query?query={}", web::escape(expression)));
+        let answer = answer.map_err(|error| error.to_string())?;
+        let body: serde_json::Value = serde_json::from_str(&answer.body).map_err(|error| error.to_string())?;
+        let rows = body["data"]["result"].as_array().ok_or(answer.body)?;
+        let series = rows.iter().map(|row| {
+            let mut labels: Labels = serde_json::from_value(row["metric"].clone()).unwrap();
+            labels.retain(|key, _| !["job", "instance"].contains(&&**key));
+            let name = labels.remove("__name__").unwrap_or_default();
+            (Series { name, labels }, row["value"][1].as_str().unwrap().to_owned())
+        });
+        Ok(series.collect())
+    }
+}
