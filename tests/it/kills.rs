@@ -83,8 +83,8 @@ fn exactly_once_through_kills() {
         until("the moment of the kill", || {
             let scrape = exporter.scrape();
             scraped += 1;
-            let moment =
-                scraped >= scrapes && scrape.total("jelou_exporter_api_requests_total", &[]) >= requests.into();
+            let succeeded = scrape.total("jelou_exporter_polls_total", &[("result", "success")]);
+            let moment = scraped >= scrapes && succeeded >= polls.into();
             if scrape.total("jelou_conversations_started_total", &[]) > 0.0 {
                 if let Some(before) = &before {
                     assert_no_lower(before, &scrape);
