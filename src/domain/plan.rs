@@ -101,7 +101,7 @@ pub struct Plan {
     coverage: Coverage,
     /// No range begins before this second.
     floor: i64,
-    /// Where the newest stretch ended that was walked completely last.
+    /// Where the newest stretch ended that was walked completely last; before the start of coverage if none was.
     newest_end: i64,
     sweep: Option<Sweep>,
     /// When the last sweep began; the reading of the initial range counts as one.
@@ -120,7 +120,7 @@ impl Plan {
             settings,
             coverage: Coverage::new(initial_start),
             floor: initial_start,
-            newest_end: initial_start,
+            newest_end: initial_start - 1,
             sweep: None,
             sweep_began: None,
             deferred: Vec::new(),
@@ -196,7 +196,7 @@ impl Plan {
 
     /// Whether everything up to the end of the newest stretch has been read.
     pub fn is_gapless(&self) -> bool {
-        self.coverage.frontier() >= self.newest_end && self.newest_end > self.coverage.start()
+        self.coverage.frontier() >= self.newest_end && self.newest_end >= self.coverage.start()
     }
 
     /// Up to when every range has been walked completely.
@@ -343,6 +343,16 @@ mod tests {
     #[test]
     fn the_newest_stretch_is_the_overlap() {
         assert_eq!(settled(DAY * 10).newest(at(DAY * 10 + 60)), Range::new(DAY * 10 - 540, DAY * 10 + 60));
+    }
+
+    #[test]
+    fn an_initial_range_of_nothing_is_read_by_the_first_walk() {
+        let mut plan = Plan::new(SETTINGS, DAY * 10);
+        assert!(!plan.is_gapless());
+        let newest = plan.newest(at(DAY * 10));
+        assert_eq!(newest, Range::new(DAY * 10, DAY * 10));
+        plan.newest_read(newest, at(DAY * 10));
+        assert!(plan.is_gapless());
     }
 
     #[test]

@@ -93,7 +93,7 @@ fn a_range_that_is_too_wide_is_halved_whatever_the_status() {
 
 #[test]
 fn failures_by_chance_and_records_that_cannot_be_read() {
-    let world = SimulatorOptions { faults: FaultRates::all(0.02), bad_rows: 0.02, ..lifelike(7) };
+    let world = SimulatorOptions { faults: FaultRates::all(0.008), bad_rows: 0.02, ..lifelike(7) };
     let scrape = settles(world, &[("poll.interval", "2s")]);
     assert!(scrape.total("jelou_exporter_records_total", &[("result", "rejected")]) > 0.0);
     assert!(scrape.total("jelou_exporter_api_retries_total", &[]) > 0.0);
