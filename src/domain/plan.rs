@@ -106,6 +106,8 @@ pub struct Plan {
     sweep: Option<Sweep>,
     /// When the last sweep began; the reading of the initial range counts as one.
     sweep_began: Option<i64>,
+    /// The horizon when ids were last forgotten.
+    forgot_before: Option<i64>,
     /// Gaps that could not be closed: the others have precedence.
     deferred: Vec<Range>,
     slice_width: i64,
@@ -123,6 +125,7 @@ impl Plan {
             newest_end: initial_start - 1,
             sweep: None,
             sweep_began: None,
+            forgot_before: None,
             deferred: Vec::new(),
             slice_width: settings.overlap.clamp(NARROWEST, WIDEST_SLICE),
             widest: None,
@@ -189,9 +192,17 @@ impl Plan {
         self.floor.max(self.horizon(now))
     }
 
-    /// The second before which nothing is asked for, whatever was forgotten.
-    pub fn horizon(&self, now: UnixMillis) -> i64 {
+    fn horizon(&self, now: UnixMillis) -> i64 {
         now.seconds() - self.settings.horizon
+    }
+
+    /// The second before which everything may be forgotten, when it is time to look for it: that takes a look at every
+    /// conversation, so it is done when the horizon has moved by a hundredth, ten minutes at most.
+    pub fn forget_before(&mut self, clocks: Clocks) -> Option<i64> {
+        let horizon = self.horizon(clocks.now);
+        let step = (self.settings.horizon / 100).clamp(1, 600);
+        let due = clocks.agree() && self.forgot_before.is_none_or(|last| (horizon - last).abs() >= step);
+        due.then(|| *self.forgot_before.insert(horizon))
     }
 
     /// Whether everything up to the end of the newest stretch has been read.
@@ -432,6 +443,17 @@ mod tests {
         }
         assert_eq!(cursor, now - SETTINGS.overlap);
         assert_eq!(plan.sweep(at(now).now), None, "the next one is not due");
+    }
+
+    #[test]
+    fn floor_ids_are_forgotten_only_while_the_clocks_agree() {
+        let mut plan = settled(DAY * 10);
+        let apart = Clocks { offset: Some(5 * 60 * 1000 + 1), ..at(DAY * 10) };
+        assert_eq!(plan.forget_before(apart), None);
+        assert_eq!(plan.forget_before(Clocks { offset: None, ..apart }), None);
+        assert_eq!(plan.forget_before(at(DAY * 10)), Some(DAY * 3));
+        assert_eq!(plan.forget_before(at(DAY * 10 + 599)), None, "it costs a look at every conversation");
+        assert_eq!(plan.forget_before(at(DAY * 10 + 600)), Some(DAY * 3 + 600));
     }
 
     #[test]

@@ -220,8 +220,8 @@ impl<U: Upstream> Poller<U> {
                 );
             }
         }
-        if clocks.agree() {
-            let forgotten = self.ledger.forget_before(self.plan.horizon(clocks.now));
+        if let Some(horizon) = self.plan.forget_before(clocks) {
+            let forgotten = self.ledger.forget_before(horizon);
             if let Some(floor) = forgotten.floor {
                 self.plan.raise_floor(floor);
             }
