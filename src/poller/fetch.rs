@@ -67,6 +67,16 @@ pub(super) enum End {
     TooWide,
 }
 
+/// What a failed first page says of the range.
+enum Width {
+    /// Its width is not what failed.
+    Fine,
+    /// Asked for again, it was answered.
+    FineAfterAll(Page),
+    /// The upstream answers only narrower ones.
+    TooWide,
+}
+
 /// Sends requests, and keeps count of them.
 pub(super) struct Fetcher<U> {
     upstream: U,
@@ -130,16 +140,22 @@ impl<U: Upstream> Fetcher<U> {
                 }
                 Step::Incomplete => break failure.take().map_or(End::Incomplete, End::Failed),
             };
-            match self.request(range, number, retry_until, own).await {
+            let mut result = self.request(range, number, retry_until, own).await;
+            if let Err(error) = &result
+                && pages.is_empty()
+                && number == 1
+            {
+                match self.judge_width(range, error, retry_until, own).await {
+                    Width::Fine => {}
+                    Width::FineAfterAll(page) => result = Ok(page),
+                    Width::TooWide => break End::TooWide,
+                }
+            }
+            match result {
                 Ok(page) => {
                     skipped = 0;
                     step = walk.take(&page);
                     pages.push(page);
-                }
-                Err(error)
-                    if pages.is_empty() && number == 1 && self.is_too_wide(range, &error, retry_until, own).await =>
-                {
-                    break End::TooWide;
                 }
                 Err(error) if error.is_of_one_page() && skipped < SKIPS => {
                     warn!(%range, page = number, %error, "a page cannot be read and is passed over for now");
@@ -153,20 +169,26 @@ impl<U: Upstream> Fetcher<U> {
         (Walked { range, narrow, complete: matches!(end, End::Complete), pages }, end)
     }
 
-    /// Whether the failure of a first page is due to the width of the range: one minute of it does not fail alike.
-    async fn is_too_wide(&mut self, range: Range, error: &ApiError, retry_until: Instant, own: &mut Own) -> bool {
+    /// Whether the failure of a first page is due to the width of the range: then one minute of it does not fail alike.
+    ///
+    /// A 500 may be chance as well, so the range is asked for once more before it is halved; if that brings the page, the
+    /// walk goes on with it.
+    async fn judge_width(&mut self, range: Range, error: &ApiError, retry_until: Instant, own: &mut Own) -> Width {
         if range.width() <= NARROWEST || !error.may_be_too_wide() {
-            return false;
+            return Width::Fine;
         }
         let minute = Range::new(range.start, range.start + NARROWEST);
-        let alike = match self.request(minute, 1, retry_until, own).await {
-            Ok(_) => false,
-            Err(other) => std::mem::discriminant(&other) == std::mem::discriminant(error),
-        };
-        if !alike {
-            info!(%range, %error, "the range is too wide for the upstream and is halved");
+        let alike = |other: &ApiError| std::mem::discriminant(other) == std::mem::discriminant(error);
+        if self.request(minute, 1, retry_until, own).await.is_err_and(|other| alike(&other)) {
+            return Width::Fine;
         }
-        !alike
+        if matches!(error, ApiError::ServerError { .. })
+            && let Ok(page) = self.request(range, 1, Instant::now(), own).await
+        {
+            return Width::FineAfterAll(page);
+        }
+        info!(%range, %error, "the range is too wide for the upstream and is halved");
+        Width::TooWide
     }
 
     async fn request(

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use jelou_exporter::simulator::faults::{FailureInside, Fault, FaultRates, RetryAfter};
-use jelou_exporter::simulator::log::LoggedRequest;
 use jelou_exporter::simulator::{Simulator, SimulatorOptions};
 
 use crate::support::exporter::{Exporter, polling};
@@ -161,28 +160,37 @@ fn the_request_budget_holds_under_load() {
 /// At the most talkative level, with every kind of failure: no person and no secret shows up anywhere.
 #[test]
 fn nobody_and_no_secret_shows_up() {
-    let world = SimulatorOptions {
-        per_hour: 60.0,
-        quirks: true,
-        bad_rows: 0.05,
-        faults: FaultRates::all(0.03),
-        ..SimulatorOptions::default()
-    };
+    let world = SimulatorOptions { per_hour: 60.0, quirks: true, bad_rows: 0.05, ..SimulatorOptions::default() };
     let (simulator, at) = frozen(world);
-    let settings = [("log.level", "trace"), ("api.timeout", "1s"), ("poll.interval", "2s")];
-    let exporter = Exporter::start(&simulator.base_url(), &settings);
+    let exporter = Exporter::start(&simulator.base_url(), &[("log.level", "trace"), ("api.timeout", "1s")]);
     until("it is ready", || exporter.get("/-/ready").status == 200);
-    simulator.script(Fault::Unauthorized, 1);
-    simulator.script(Fault::StalledBody, 1);
-    let failed = polls(&exporter.scrape(), "failure");
-    exporter.scraped("a failed poll", |scrape| polls(scrape, "failure") > failed);
+    let faults = [
+        Fault::Unauthorized,
+        Fault::Unprocessable,
+        Fault::ServerError,
+        Fault::NoCompany,
+        Fault::BadGateway,
+        Fault::Redirect,
+        Fault::CutBody,
+        Fault::StalledBody,
+        Fault::Garbage,
+        Fault::Reset,
+        Fault::FailureInside(FailureInside::StatusFailed),
+        Fault::FailureInside(FailureInside::NoResults),
+        Fault::TooManyRequests(RetryAfter::Silent),
+    ];
+    for fault in faults {
+        simulator.script(fault, 1);
+    }
+    exporter.scraped("every failure", |scrape| {
+        let failed = OUTCOMES[1..].iter().map(|outcome| requests(scrape, outcome)).sum::<f64>();
+        failed >= faults.len() as f64 && scrape.total("jelou_up", &[]) == 1.0
+    });
 
     let logs = exporter.program.stderr() + &exporter.program.stdout();
     assert!(logs.contains("level=trace"), "the test is about these");
     let (metrics, page) = (exporter.get("/metrics").body, exporter.get("/").body);
-    let listed: Vec<_> = simulator.requests().iter().filter_map(|request: &LoggedRequest| request.range).collect();
-    let from = listed.iter().map(|(from, _)| *from).min().unwrap();
-    let people = simulator.personal_data(from, at);
+    let people = simulator.personal_data(at - 24 * HOUR, at);
     assert!(people.len() > 100);
     let ids: Vec<_> = simulator.stories(at - 24 * HOUR, at).iter().map(|story| story.id.clone()).collect();
     let options = SimulatorOptions::default();

@@ -93,10 +93,19 @@ fn a_range_that_is_too_wide_is_halved_whatever_the_status() {
 
 #[test]
 fn failures_by_chance_and_records_that_cannot_be_read() {
-    let world = SimulatorOptions { faults: FaultRates::all(0.008), bad_rows: 0.02, ..lifelike(7) };
-    let scrape = settles(world, &[("poll.interval", "2s")]);
+    let world = SimulatorOptions { per_hour: 30.0, faults: FaultRates::all(0.02), bad_rows: 0.02, ..lifelike(7) };
+    let (simulator, at) = frozen(world);
+    let exporter = Exporter::start(&simulator.base_url(), &[("poll.interval", "3s")]);
+    let check = || compare(&exporter, &simulator, at, true);
+    let scrape = eventually(check);
     assert!(scrape.total("jelou_exporter_records_total", &[("result", "rejected")]) > 0.0);
     assert!(scrape.total("jelou_exporter_api_retries_total", &[]) > 0.0);
+    // One request in five fails, so few polls succeed as a whole; they go on all the same, and count nothing twice.
+    exporter.polls_again(2.0);
+    eventually(check);
+    simulator.set_faults(FaultRates::default());
+    exporter.succeeds_again(1.0);
+    eventually(check);
 }
 
 #[test]

@@ -86,14 +86,22 @@ impl Exporter {
         until("jelou_up 1", || self.scrape().total("jelou_up", &[]) == 1.0);
     }
 
+    /// Waits for so many further polls.
+    #[track_caller]
+    pub(crate) fn polls_again(&self, polls: f64) {
+        self.polled(polls, &[]);
+    }
+
     /// Waits for so many further successful polls.
     #[track_caller]
     pub(crate) fn succeeds_again(&self, polls: f64) {
-        let before = successes(&self.scrape());
-        self.scraped("more successful polls", |scrape| successes(scrape) >= before + polls);
+        self.polled(polls, &[("result", "success")]);
     }
-}
 
-fn successes(scrape: &Scrape) -> f64 {
-    scrape.total("jelou_exporter_polls_total", &[("result", "success")])
+    #[track_caller]
+    fn polled(&self, more: f64, labels: &[(&str, &str)]) {
+        let polls = |scrape: &Scrape| scrape.total("jelou_exporter_polls_total", labels);
+        let before = polls(&self.scrape());
+        self.scraped("more polls", |scrape| polls(scrape) >= before + more);
+    }
 }

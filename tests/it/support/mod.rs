@@ -12,7 +12,7 @@ pub(crate) mod world;
 use std::time::{Duration, Instant};
 
 /// Far more than anything takes; only a failure lasts so long.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Asks again and again until the answer is there; says the last reason why it was not.
 #[track_caller]
