@@ -17,6 +17,7 @@ use crate::domain::retry;
 use crate::domain::snapshot::Own;
 use crate::domain::time::Range;
 use crate::domain::walk::{Step, Walk};
+use crate::jelou::budget::LONGEST_PAUSE;
 use crate::jelou::{ApiError, Budget};
 
 /// How often a request is sent before its failure is taken for an answer.
@@ -208,7 +209,8 @@ impl<U: Upstream> Fetcher<U> {
                 }
             }
             let backoff = retry::delay(attempt, (self.jitter)());
-            let wait = error.retry_after().map_or(backoff, |asked| asked.max(backoff));
+            // Cut before it is added to an instant, which must not overflow, and as the budget cuts it.
+            let wait = error.retry_after().map_or(backoff, |asked| asked.max(backoff)).min(LONGEST_PAUSE);
             if error.outcome() == Outcome::RateLimited || error.retry_after().is_some() {
                 let until = Instant::now() + wait;
                 self.budget.pause_until(until);

@@ -382,3 +382,12 @@ async fn a_stretch_that_always_fails_does_not_hold_up_the_others() {
     let snapshot = bench.until(|snapshot| ended(snapshot) == 2001).await;
     assert!(!snapshot.own.up, "the poll as a whole is a failure as long as one stretch fails");
 }
+
+#[tokio::test(start_paused = true)]
+async fn retry_after_beyond_all_reason_is_cut_to_a_day() {
+    let (bench, mut poller) = Bench::new(1, vec![active("a", -10)]);
+    bench.fake.world().faults.push_back(ApiError::RateLimited { retry_after: Some(Duration::from_secs(u64::MAX)) });
+    poller.poll(poller.deadlines(Instant::now())).await.unwrap_err();
+    advance(Duration::from_secs(86_401)).await;
+    poller.poll(poller.deadlines(Instant::now())).await.unwrap();
+}
