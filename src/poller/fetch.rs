@@ -101,9 +101,9 @@ impl<U: Upstream> Fetcher<U> {
         std::mem::replace(&mut self.new_secret, false)
     }
 
-    /// Until when the upstream asked not to be asked, if that is still to come.
-    pub(super) fn silent_until(&self) -> Option<Instant> {
-        self.silent_until.filter(|until| *until > Instant::now())
+    /// Until when the upstream asked not to be asked, if that is later than this.
+    pub(super) fn silent_beyond(&self, instant: Instant) -> Option<Instant> {
+        self.silent_until.filter(|until| *until > instant.max(Instant::now()))
     }
 
     /// Walks a range. Retries are begun before `retry_until` only.
@@ -137,6 +137,8 @@ impl<U: Upstream> Fetcher<U> {
                     step = walk.take(&page);
                     pages.push(page);
                 }
+                // Whatever else might be tried, the upstream wants to be left alone until the poll is over.
+                Err(error) if self.silent_beyond(retry_until).is_some() => break End::Failed(error),
                 Err(error)
                     if pages.is_empty() && number == 1 && self.is_too_wide(range, &error, retry_until, own).await =>
                 {

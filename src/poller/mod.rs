@@ -236,9 +236,6 @@ impl<U: Upstream> Poller<U> {
 
     async fn read_what_is_due(&mut self, deadlines: Deadlines) -> Result<(), PollError> {
         self.publish()?;
-        if let Some(until) = self.fetcher.silent_until().filter(|until| *until > deadlines.work) {
-            return Err(PollError::Silenced { wait: until.saturating_duration_since(Instant::now()) });
-        }
         self.read_newest(deadlines).await?;
         if !self.ledger.is_counting() {
             self.read_initial_range(deadlines).await?;
@@ -349,6 +346,9 @@ impl<U: Upstream> Poller<U> {
         parts.reverse();
         let mut failure = None;
         while let Some(part) = parts.pop() {
+            if let Some(until) = self.fetcher.silent_beyond(retry_until) {
+                return Err(PollError::Silenced { wait: until.saturating_duration_since(Instant::now()) });
+            }
             let (walked, end) = self.fetcher.walk(part, narrow, retry_until, &mut self.own).await;
             if matches!(end, End::TooWide) {
                 self.plan.too_wide(part);

@@ -391,3 +391,24 @@ async fn retry_after_beyond_all_reason_is_cut_to_a_day() {
     advance(Duration::from_secs(86_401)).await;
     poller.poll(poller.deadlines(Instant::now())).await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn retry_after_with_an_error_of_one_page_ends_the_poll() {
+    let (bench, mut poller) = Bench::new(1, vec![active("a", -10)]);
+    let retry_after = Some(Duration::from_secs(3600));
+    for status in [500, 503] {
+        bench.fake.world().faults.push_back(ApiError::ServerError { status, retry_after, message: None });
+        let began = Instant::now();
+        poller.poll(poller.deadlines(began)).await.unwrap_err();
+        assert!(began.elapsed() <= Duration::from_secs(60), "{:?}", began.elapsed());
+        advance(Duration::from_secs(3601)).await;
+    }
+    // The same where other parts and other stretches wait.
+    poller.poll(poller.deadlines(Instant::now())).await.unwrap();
+    bench.fake.world().records.push(active("b", -1800));
+    poller.plan.too_wide(Range::new(0, 600));
+    bench.fake.world().faults.push_back(ApiError::ServerError { status: 503, retry_after, message: None });
+    let began = Instant::now();
+    poller.poll(poller.deadlines(began)).await.unwrap_err();
+    assert!(began.elapsed() <= Duration::from_secs(60), "{:?}", began.elapsed());
+}
