@@ -217,11 +217,14 @@ impl Plan {
     /// The next gap to close, if there is one.
     pub fn catch_up(&mut self, now: UnixMillis) -> Option<Slice> {
         let oldest = self.oldest(now);
-        let mut pending = self.coverage.clone();
+        let mut reachable = self.coverage.clone();
+        // What lies before cannot be asked for and must not stand before what can.
+        reachable.cover(Range::new(reachable.start(), oldest.max(reachable.start())));
+        let mut pending = reachable.clone();
         self.deferred.iter().for_each(|range| pending.cover(*range));
         let gap = pending.oldest_gap(self.newest_end).or_else(|| {
             self.deferred.clear();
-            self.coverage.oldest_gap(self.newest_end)
+            reachable.oldest_gap(self.newest_end)
         })?;
         // Where polling stopped, the last minutes were read only once or twice; what was listed late is still out.
         let back = if self.stopped_at(gap.start) { self.settings.overlap } else { 0 };
@@ -422,6 +425,16 @@ mod tests {
         }
         assert_eq!(cursor, now - SETTINGS.overlap);
         assert_eq!(plan.sweep(at(now).now), None, "the next one is not due");
+    }
+
+    #[test]
+    fn a_gap_before_the_floor_does_not_hold_up_the_others() {
+        let mut plan = settled(DAY * 10);
+        plan.read(Range::new(DAY * 10 + 3600, DAY * 10 + 7200), at(DAY * 11));
+        plan.newest_read(Range::new(DAY * 11 - 600, DAY * 11), at(DAY * 11));
+        plan.raise_floor(DAY * 10 + 3700);
+        let slice = plan.catch_up(at(DAY * 11).now).unwrap();
+        assert_eq!(slice.range.start, DAY * 10 + 7200);
     }
 
     #[test]

@@ -253,7 +253,10 @@ impl<U: Upstream> Poller<U> {
 
     async fn read_initial_range(&mut self, deadlines: Deadlines) -> Result<(), PollError> {
         while Instant::now() < deadlines.initial && !self.ledger.is_counting() {
-            let Some(slice) = self.plan.catch_up(self.clock.now()) else { break };
+            let now = self.clock.now();
+            // The horizon moves on while the initial range is read. Nothing is lost that was to be counted.
+            self.plan.give_up_old_gaps(now);
+            let Some(slice) = self.plan.catch_up(now) else { break };
             // A walk that fails here ends the poll only if the upstream as a whole does; the next poll goes on.
             let retry_until = Instant::now().max(deadlines.work);
             if !self.read_slice(slice, retry_until).await? {

@@ -412,3 +412,13 @@ async fn retry_after_with_an_error_of_one_page_ends_the_poll() {
     poller.poll(poller.deadlines(began)).await.unwrap_err();
     assert!(began.elapsed() <= Duration::from_secs(60), "{:?}", began.elapsed());
 }
+
+#[tokio::test(start_paused = true)]
+async fn zero_line_is_drawn_even_if_the_initial_range_is_the_whole_horizon() {
+    // The newest stretch has several pages: when the first slice is asked for, the horizon has moved on.
+    let newest = (0..200).map(|n| active(&format!("n{n}"), -n));
+    let mut bench = Bench::running(7 * 24, history(1000, 7 * 24).into_iter().chain(newest).collect());
+    let snapshot = bench.until(|snapshot| snapshot.conversations.is_some()).await;
+    assert!(started(&snapshot) >= 1198, "{}", started(&snapshot));
+    assert_eq!(snapshot.own.abandoned, 0, "counting had not begun");
+}
