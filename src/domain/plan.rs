@@ -258,6 +258,8 @@ impl Plan {
         sweep.cursor = sweep.cursor.max(oldest);
         let end = sweep.end.min(sweep.cursor + width);
         if sweep.cursor >= end {
+            // All that was left of it has passed the horizon.
+            self.sweep = None;
             return None;
         }
         Some(Slice { range: Range::new(sweep.cursor, end), sweep: true })
@@ -435,6 +437,17 @@ mod tests {
         plan.raise_floor(DAY * 10 + 3700);
         let slice = plan.catch_up(at(DAY * 11).now).unwrap();
         assert_eq!(slice.range.start, DAY * 10 + 7200);
+    }
+
+    #[test]
+    fn a_sweep_whose_end_has_passed_the_horizon_gives_way_to_the_next() {
+        let mut plan = settled(DAY * 10);
+        plan.sweep(at(DAY * 10).now);
+        let now = DAY * 10 + SETTINGS.sweep_interval;
+        plan.sweep(at(now).now).unwrap();
+        let later = at(now + SETTINGS.horizon + DAY).now;
+        plan.sweep(later);
+        assert!(plan.sweep(later + SETTINGS.sweep_interval * 1000).is_some());
     }
 
     #[test]
