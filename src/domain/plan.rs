@@ -199,7 +199,7 @@ impl Plan {
     /// The second before which everything may be forgotten, when it is time to look for it: that takes a look at every
     /// conversation, so it is done when the horizon has moved by a hundredth, ten minutes at most.
     pub fn forget_before(&mut self, clocks: Clocks) -> Option<i64> {
-        let horizon = self.horizon(clocks.now);
+        let horizon = self.horizon(clocks.earlier());
         let step = (self.settings.horizon / 100).clamp(1, 600);
         let due = clocks.agree() && self.forgot_before.is_none_or(|last| (horizon - last).abs() >= step);
         due.then(|| *self.forgot_before.insert(horizon))
@@ -228,11 +228,14 @@ impl Plan {
     /// The next gap to close, if there is one.
     pub fn catch_up(&mut self, now: UnixMillis) -> Option<Slice> {
         let oldest = self.oldest(now);
-        let mut pending = self.coverage.clone();
+        let mut reachable = self.coverage.clone();
+        // What lies before cannot be asked for and must not stand before what can.
+        reachable.cover(Range::new(reachable.start(), oldest.max(reachable.start())));
+        let mut pending = reachable.clone();
         self.deferred.iter().for_each(|range| pending.cover(*range));
         let gap = pending.oldest_gap(self.newest_end).or_else(|| {
             self.deferred.clear();
-            self.coverage.oldest_gap(self.newest_end)
+            reachable.oldest_gap(self.newest_end)
         })?;
         // Where polling stopped, the last minutes were read only once or twice; what was listed late is still out.
         let back = if self.stopped_at(gap.start) { self.settings.overlap } else { 0 };
@@ -266,6 +269,8 @@ impl Plan {
         sweep.cursor = sweep.cursor.max(oldest);
         let end = sweep.end.min(sweep.cursor + width);
         if sweep.cursor >= end {
+            // All that was left of it has passed the horizon.
+            self.sweep = None;
             return None;
         }
         Some(Slice { range: Range::new(sweep.cursor, end), sweep: true })
@@ -454,6 +459,27 @@ mod tests {
         assert_eq!(plan.forget_before(at(DAY * 10)), Some(DAY * 3));
         assert_eq!(plan.forget_before(at(DAY * 10 + 599)), None, "it costs a look at every conversation");
         assert_eq!(plan.forget_before(at(DAY * 10 + 600)), Some(DAY * 3 + 600));
+    }
+
+    #[test]
+    fn a_gap_before_the_floor_does_not_hold_up_the_others() {
+        let mut plan = settled(DAY * 10);
+        plan.read(Range::new(DAY * 10 + 3600, DAY * 10 + 7200), at(DAY * 11));
+        plan.newest_read(Range::new(DAY * 11 - 600, DAY * 11), at(DAY * 11));
+        plan.raise_floor(DAY * 10 + 3700);
+        let slice = plan.catch_up(at(DAY * 11).now).unwrap();
+        assert_eq!(slice.range.start, DAY * 10 + 7200);
+    }
+
+    #[test]
+    fn a_sweep_whose_end_has_passed_the_horizon_gives_way_to_the_next() {
+        let mut plan = settled(DAY * 10);
+        plan.sweep(at(DAY * 10).now);
+        let now = DAY * 10 + SETTINGS.sweep_interval;
+        plan.sweep(at(now).now).unwrap();
+        let later = at(now + SETTINGS.horizon + DAY).now;
+        plan.sweep(later);
+        assert!(plan.sweep(later + SETTINGS.sweep_interval * 1000).is_some());
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::domain::retry;
 use crate::domain::snapshot::Own;
 use crate::domain::time::Range;
 use crate::domain::walk::{Step, Walk};
+use crate::jelou::budget::LONGEST_PAUSE;
 use crate::jelou::{ApiError, Budget};
 
 /// How often a request is sent before its failure is taken for an answer.
@@ -110,9 +111,9 @@ impl<U: Upstream> Fetcher<U> {
         std::mem::replace(&mut self.new_secret, false)
     }
 
-    /// Until when the upstream asked not to be asked, if that is still to come.
-    pub(super) fn silent_until(&self) -> Option<Instant> {
-        self.silent_until.filter(|until| *until > Instant::now())
+    /// Until when the upstream asked not to be asked, if that is later than this.
+    pub(super) fn silent_beyond(&self, instant: Instant) -> Option<Instant> {
+        self.silent_until.filter(|until| *until > instant.max(Instant::now()))
     }
 
     /// Walks a range. Retries are begun before `retry_until` only.
@@ -144,6 +145,7 @@ impl<U: Upstream> Fetcher<U> {
             if let Err(error) = &result
                 && pages.is_empty()
                 && number == 1
+                && self.silent_beyond(retry_until).is_none()
             {
                 match self.judge_width(range, error, retry_until, own).await {
                     Width::Fine => {}
@@ -157,6 +159,8 @@ impl<U: Upstream> Fetcher<U> {
                     step = walk.take(&page);
                     pages.push(page);
                 }
+                // Whatever else might be tried, the upstream wants to be left alone until the poll is over.
+                Err(error) if self.silent_beyond(retry_until).is_some() => break End::Failed(error),
                 Err(error) if error.is_of_one_page() && skipped < SKIPS => {
                     warn!(%range, page = number, %error, "a page cannot be read and is passed over for now");
                     skipped += 1;
@@ -169,7 +173,7 @@ impl<U: Upstream> Fetcher<U> {
         (Walked { range, narrow, complete: matches!(end, End::Complete), pages }, end)
     }
 
-    /// Whether the failure of a first page is due to the width of the range: then one minute of it does not fail alike.
+    /// Whether the failure of a first page is due to the width of the range: then one minute of it is answered.
     ///
     /// A 500 may be chance as well, so the range is asked for once more before it is halved; if that brings the page, the
     /// walk goes on with it.
@@ -178,8 +182,8 @@ impl<U: Upstream> Fetcher<U> {
             return Width::Fine;
         }
         let minute = Range::new(range.start, range.start + NARROWEST);
-        let alike = |other: &ApiError| std::mem::discriminant(other) == std::mem::discriminant(error);
-        if self.request(minute, 1, retry_until, own).await.is_err_and(|other| alike(&other)) {
+        // A minute that fails otherwise (a limit, a refusal, no connection) says nothing about the width.
+        if self.request(minute, 1, retry_until, own).await.is_err() {
             return Width::Fine;
         }
         if matches!(error, ApiError::ServerError { .. })
@@ -230,7 +234,8 @@ impl<U: Upstream> Fetcher<U> {
                 }
             }
             let backoff = retry::delay(attempt, (self.jitter)());
-            let wait = error.retry_after().map_or(backoff, |asked| asked.max(backoff));
+            // Cut before it is added to an instant, which must not overflow, and as the budget cuts it.
+            let wait = error.retry_after().map_or(backoff, |asked| asked.max(backoff)).min(LONGEST_PAUSE);
             if error.outcome() == Outcome::RateLimited || error.retry_after().is_some() {
                 let until = Instant::now() + wait;
                 self.budget.pause_until(until);

@@ -38,6 +38,9 @@ const WORK_SHARE: f64 = 0.8;
 /// The share of the request budget that catch-up and sweep may take.
 const SLICE_SHARE: f64 = 0.25;
 
+/// By how many milliseconds the local clock may go astray between two polls before that is a step.
+const STEP: i64 = 10_000;
+
 /// By which settings it polls.
 #[derive(Clone, Copy, Debug)]
 pub struct PollerSettings {
@@ -88,6 +91,8 @@ pub struct Poller<U> {
     /// Requests that slices may still take.
     slice_credit: f64,
     zone_said: bool,
+    /// When the last poll began, by the clock that never steps and by the local one.
+    last_began: Option<(Instant, UnixMillis)>,
     publish: watch::Sender<Arc<Snapshot>>,
 }
 
@@ -124,6 +129,7 @@ impl<U: Upstream> Poller<U> {
             page_rows: settings.page_size,
             slice_credit: 0.0,
             zone_said: false,
+            last_began: None,
             publish,
         };
         (poller, snapshots)
@@ -179,11 +185,15 @@ impl<U: Upstream> Poller<U> {
     async fn poll(&mut self, deadlines: Deadlines) -> Result<(), PollError> {
         let began = Instant::now();
         let before = report::Marks::of(&self.own);
+        self.notice_step(began);
         self.own.last_poll = Some(self.clock.now());
         self.ledger.begin_poll();
-        self.let_go();
 
-        let result = self.read_what_is_due(deadlines).await;
+        let mut result = self.read_newest_first(deadlines).await;
+        let newest_read = result.is_ok();
+        if newest_read {
+            result = self.read_unsettled(deadlines).await;
+        }
         // What the walks taught the plan has to be kept, too, before the poll may be called a success.
         let result = result.and_then(|()| self.publish());
         let now = self.clock.now();
@@ -198,7 +208,8 @@ impl<U: Upstream> Poller<U> {
         }
         self.show();
         before.log(&self.own, &result, began.elapsed());
-        if result.is_ok() {
+        // One old range that always fails must not keep all the others from being read.
+        if newest_read && result.as_ref().err().is_none_or(PollError::is_of_one_range) {
             self.slow_work(deadlines).await;
         }
         self.ledger.end_poll();
@@ -207,11 +218,22 @@ impl<U: Upstream> Poller<U> {
         result
     }
 
-    /// Lets go of what has passed the horizon.
+    /// After a step of the local clock nothing is known of how it stands to the upstream's until that answers.
+    fn notice_step(&mut self, now: Instant) {
+        let local = self.clock.now();
+        if let Some((before, local_before)) = self.last_began.replace((now, local)) {
+            let passed = i64::try_from((now - before).as_millis()).unwrap_or(i64::MAX);
+            if local.since(local_before).saturating_sub(passed).abs() > STEP {
+                self.own.clock_offset = None;
+            }
+        }
+    }
+
+    /// Lets go of what has passed the horizon. The upstream has just told its time, if it ever does.
     fn let_go(&mut self) {
         let clocks = self.clocks();
         if self.ledger.is_counting() {
-            let lost = self.plan.give_up_old_gaps(clocks.now);
+            let lost = self.plan.give_up_old_gaps(clocks.earlier());
             if lost > 0 {
                 self.own.abandoned += u64::try_from(lost * 1000).unwrap_or_default();
                 error!(
@@ -234,16 +256,14 @@ impl<U: Upstream> Poller<U> {
         }
     }
 
-    async fn read_what_is_due(&mut self, deadlines: Deadlines) -> Result<(), PollError> {
+    async fn read_newest_first(&mut self, deadlines: Deadlines) -> Result<(), PollError> {
         self.publish()?;
-        if let Some(until) = self.fetcher.silent_until().filter(|until| *until > deadlines.work) {
-            return Err(PollError::Silenced { wait: until.saturating_duration_since(Instant::now()) });
-        }
         self.read_newest(deadlines).await?;
+        self.let_go();
         if !self.ledger.is_counting() {
             self.read_initial_range(deadlines).await?;
         }
-        self.read_unsettled(deadlines).await
+        Ok(())
     }
 
     async fn read_newest(&mut self, deadlines: Deadlines) -> Result<(), PollError> {
@@ -256,7 +276,10 @@ impl<U: Upstream> Poller<U> {
 
     async fn read_initial_range(&mut self, deadlines: Deadlines) -> Result<(), PollError> {
         while Instant::now() < deadlines.initial && !self.ledger.is_counting() {
-            let Some(slice) = self.plan.catch_up(self.clock.now()) else { break };
+            let now = self.clocks().earlier();
+            // The horizon moves on while the initial range is read. Nothing is lost that was to be counted.
+            self.plan.give_up_old_gaps(now);
+            let Some(slice) = self.plan.catch_up(now) else { break };
             // A walk that fails here ends the poll only if the upstream as a whole does; the next poll goes on.
             let retry_until = Instant::now().max(deadlines.work);
             if !self.read_slice(slice, retry_until).await? {
@@ -281,7 +304,7 @@ impl<U: Upstream> Poller<U> {
         let mut failure = None;
         // The second round asks in their old range for those that could not be found by their start.
         for _ in 0..2 {
-            let floor = self.plan.oldest(self.clock.now());
+            let floor = self.plan.oldest(self.clocks().earlier());
             for stretch in self.ledger.due_stretches(floor, self.page_rows) {
                 if Instant::now() >= deadlines.work {
                     return failure.map_or(Ok(()), Err);
@@ -305,7 +328,7 @@ impl<U: Upstream> Poller<U> {
         let share = self.settings.interval.as_secs_f64() * self.settings.requests_per_second * SLICE_SHARE;
         self.slice_credit = (self.slice_credit + share).min(share.max(1.0));
         while self.slice_credit >= 1.0 && Instant::now() < deadlines.slices && self.ledger.is_counting() {
-            let now = self.clock.now();
+            let now = self.clocks().earlier();
             let Some(slice) = self.plan.catch_up(now).or_else(|| self.plan.sweep(now)) else { break };
             match self.read_slice(slice, deadlines.slices).await {
                 Ok(true) => {}
@@ -349,6 +372,9 @@ impl<U: Upstream> Poller<U> {
         parts.reverse();
         let mut failure = None;
         while let Some(part) = parts.pop() {
+            if let Some(until) = self.fetcher.silent_beyond(retry_until) {
+                return Err(PollError::Silenced { wait: until.saturating_duration_since(Instant::now()) });
+            }
             let (walked, end) = self.fetcher.walk(part, narrow, retry_until, &mut self.own).await;
             if matches!(end, End::TooWide) {
                 self.plan.too_wide(part);

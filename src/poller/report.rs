@@ -68,7 +68,7 @@ impl fmt::Display for PollError {
             Self::Silenced { wait } => {
                 write!(
                     f,
-                    "the upstream asked for silence (Retry-After), for {} s more: nothing was asked",
+                    "the upstream asked for silence (Retry-After), for {} s more: nothing is asked meanwhile",
                     wait.as_secs()
                 )
             }

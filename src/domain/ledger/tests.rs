@@ -604,3 +604,49 @@ fn folding_again_changes_nothing() {
     }
     assert_eq!((format!("{:?}", desk.only()), desk.ledger.tallies().clone()), (before, tallies));
 }
+
+/// The zone setting was changed, or a clock change makes a local time stand for two.
+#[test]
+fn vanished_is_not_what_is_dated_anew() {
+    let mut desk = Desk::new();
+    let open = active("a", 1800);
+    desk.poll(std::slice::from_ref(&open));
+    let around = Range::new(NOW - 1801, NOW - 1799);
+    desk.ledger.begin_poll();
+    desk.narrow(around, &[open]);
+    // The same request, and the date is read in another zone now.
+    let moved = active("a", 1800 + 3600);
+    desk.ledger.begin_poll();
+    desk.narrow(around, &[moved]);
+    desk.ledger.begin_poll();
+    let due = desk.ledger.due_stretches(0, 50);
+    assert_eq!(due.iter().map(|stretch| stretch.range).collect::<Vec<_>>(), [around]);
+    desk.narrow(Range::new(NOW - 5401, NOW - 5399), &[]);
+    desk.ledger.end_poll();
+    assert_eq!(desk.ledger.tallies().vanished, 0);
+}
+
+#[test]
+fn floor_follows_the_range_that_listed_a_record_that_is_dated_anew() {
+    let mut desk = Desk::new();
+    let over = closed(active("a", 1800), 60_000);
+    let around = Range::new(NOW - 1801, NOW - 1799);
+    desk.ledger.begin_poll();
+    desk.narrow(around, std::slice::from_ref(&over));
+    desk.ledger.begin_poll();
+    desk.narrow(around, &[Conversation { start: over.start - 3_600_000, ..over }]);
+    assert_eq!(desk.ledger.forget_before(NOW - 3600).entries, 0, "the upstream still lists it half an hour ago");
+    assert_eq!(desk.ledger.forget_before(NOW).floor, Some(NOW - 1798));
+}
+
+#[test]
+fn overflow_is_one_pair_even_if_a_bot_bears_its_name() {
+    let mut desk = Desk::with(LedgerSettings { max_label_sets: 3, ..settings() });
+    let named = |id: &str, name: &str| Conversation { bot: name.into(), team: name.into(), ..active(id, 10) };
+    desk.poll(&[named("a", "__overflow__"), named("b", "b"), named("c", "c"), named("d", "d")]);
+    let shown = desk.show();
+    let labels: Vec<_> = shown.pairs.iter().map(|pair| pair.labels.clone()).collect();
+    let mut distinct = labels.clone();
+    distinct.dedup();
+    assert_eq!(labels, distinct);
+}
