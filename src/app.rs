@@ -24,7 +24,7 @@ use crate::push::{self, PushError};
 use crate::render::text;
 use crate::store::StoreError;
 use assemble::Assembled;
-use tasks::{Stopped, Tasks};
+use tasks::{Stopped, Tasks, Turn};
 
 /// Why the process ends with status 1.
 #[derive(Debug)]
@@ -168,18 +168,18 @@ async fn serve_on(
     let push = assemble::push_options(&config, instance_id);
 
     let mut tasks = Tasks::new();
-    tasks.spawn_until_stop("web server", |stopped: Stopped| async move {
+    tasks.spawn_until_stop("web server", Turn::Last, |stopped: Stopped| async move {
         http::serve(listener, state, stopped.wait()).await;
         Ok(())
     });
     if let Some(options) = push {
         let (snapshots, live, clock) = (snapshots, Arc::clone(&live), Arc::clone(&clock));
-        tasks.spawn_until_stop("OTLP push", |stopped: Stopped| async move {
+        tasks.spawn_until_stop("OTLP push", Turn::Last, |stopped: Stopped| async move {
             push::run(options, snapshots, live, clock, stopped.wait()).await.map_err(AppError::Push)
         });
     }
     // What it has read is folded and published walk by walk, so it can be dropped wherever it stands.
-    tasks.spawn_until_stop("poller", |stopped: Stopped| async move {
+    tasks.spawn_until_stop("poller", Turn::First, |stopped: Stopped| async move {
         tokio::select! {
             () = poller.run() => Err(AppError::TaskDied { task: "poller", why: "it returned".to_owned() }),
             () = stopped.wait() => Ok(()),

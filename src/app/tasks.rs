@@ -28,14 +28,26 @@ pub(super) fn stop_signal() -> Result<impl Future<Output = &'static str>, AppErr
     })
 }
 
+/// When a task is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Turn {
+    /// At once.
+    First,
+    /// When those of the first turn have ended: what these publish last is still to be given out.
+    Last,
+}
+
 /// Tells a task that it is to stop.
-pub(super) struct Stopped(watch::Receiver<bool>);
+pub(super) struct Stopped {
+    turn: Turn,
+    called: watch::Receiver<Option<Turn>>,
+}
 
 impl Stopped {
     /// Completes when the task is to stop.
     pub(super) async fn wait(mut self) {
         // Nobody left to say so means the same.
-        let _ = self.0.wait_for(|stopped| *stopped).await;
+        let _ = self.called.wait_for(|called| called.is_some_and(|called| called >= self.turn)).await;
     }
 }
 
@@ -45,23 +57,23 @@ type Ended = (&'static str, Result<(), AppError>);
 /// Tasks that live and die together.
 pub(super) struct Tasks {
     running: JoinSet<Ended>,
-    names: Vec<(Id, &'static str)>,
-    stop: watch::Sender<bool>,
+    known: Vec<(Id, &'static str, Turn)>,
+    stop: watch::Sender<Option<Turn>>,
 }
 
 impl Tasks {
     pub(super) fn new() -> Self {
-        Self { running: JoinSet::new(), names: Vec::new(), stop: watch::Sender::new(false) }
+        Self { running: JoinSet::new(), known: Vec::new(), stop: watch::Sender::new(None) }
     }
 
     /// Starts a task that ends when it is told to, and not before.
-    pub(super) fn spawn_until_stop<F>(&mut self, name: &'static str, task: impl FnOnce(Stopped) -> F)
+    pub(super) fn spawn_until_stop<F>(&mut self, name: &'static str, turn: Turn, task: impl FnOnce(Stopped) -> F)
     where
         F: Future<Output = Result<(), AppError>> + Send + 'static,
     {
-        let task = task(Stopped(self.stop.subscribe()));
+        let task = task(Stopped { turn, called: self.stop.subscribe() });
         let handle = self.running.spawn(async move { (name, task.await) });
-        self.names.push((handle.id(), name));
+        self.known.push((handle.id(), name, turn));
     }
 
     /// Lets the tasks run until `stop`, then stops them.
@@ -75,15 +87,28 @@ impl Tasks {
                 info!(signal, "stopping");
                 Ok(())
             }
-            Some(ended) = self.running.join_next_with_id() => Err(self.early_end(ended)),
+            Some(ended) = self.running.join_next_with_id() => {
+                let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+                let error = self.early_end(ended);
+                self.known.retain(|(other, ..)| *other != id);
+                Err(error)
+            }
         };
         if let Err(error) = &result {
             error!(%error, "stopping");
         }
-        self.stop.send_replace(true);
         let drain = async {
-            while let Some(ended) = self.running.join_next().await {
-                if let Ok((task, Err(error))) = ended {
+            let mut left: Vec<Id> =
+                self.known.iter().filter(|(_, _, turn)| *turn == Turn::First).map(|(id, ..)| *id).collect();
+            self.stop.send_replace(Some(Turn::First));
+            loop {
+                if left.is_empty() {
+                    self.stop.send_replace(Some(Turn::Last));
+                }
+                let Some(ended) = self.running.join_next_with_id().await else { break };
+                let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+                left.retain(|other| *other != id);
+                if let Ok((_, (task, Err(error)))) = ended {
                     warn!(task, %error, "failed while stopping");
                 }
             }
@@ -99,7 +124,7 @@ impl Tasks {
             Ok((_, (_, Err(error)))) => error,
             Ok((_, (task, Ok(())))) => AppError::TaskDied { task, why: "it returned".to_owned() },
             Err(error) => {
-                let name = self.names.iter().find(|(id, _)| *id == error.id()).map(|(_, name)| *name);
+                let name = self.known.iter().find(|(id, ..)| *id == error.id()).map(|(_, name, _)| *name);
                 AppError::TaskDied { task: name.unwrap_or("unknown"), why: error.to_string() }
             }
         }
@@ -117,11 +142,11 @@ mod tests {
     #[tokio::test]
     async fn a_task_that_returns_ends_all() {
         let mut tasks = Tasks::new();
-        tasks.spawn_until_stop("steady", |stopped| async move {
+        tasks.spawn_until_stop("steady", Turn::Last, |stopped| async move {
             stopped.wait().await;
             Ok(())
         });
-        tasks.spawn_until_stop("short", |_| async { Ok(()) });
+        tasks.spawn_until_stop("short", Turn::First, |_| async { Ok(()) });
         let error = tasks.run_until(never()).await.unwrap_err();
         assert!(matches!(error, AppError::TaskDied { task: "short", .. }), "{error}");
     }
@@ -129,7 +154,7 @@ mod tests {
     #[tokio::test]
     async fn a_task_that_panics_ends_all_and_is_named() {
         let mut tasks = Tasks::new();
-        tasks.spawn_until_stop("wild", |_| async { panic!("on purpose") });
+        tasks.spawn_until_stop("wild", Turn::First, |_| async { panic!("on purpose") });
         let error = tasks.run_until(never()).await.unwrap_err();
         assert!(matches!(error, AppError::TaskDied { task: "wild", .. }), "{error}");
     }
@@ -137,9 +162,25 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_task_that_does_not_stop_is_dropped_at_the_deadline() {
         let mut tasks = Tasks::new();
-        tasks.spawn_until_stop("stubborn", |_| std::future::pending());
+        tasks.spawn_until_stop("stubborn", Turn::First, |_| std::future::pending());
         let began = tokio::time::Instant::now();
         tasks.run_until(async { "SIGTERM" }).await.unwrap();
         assert_eq!(began.elapsed(), DEADLINE);
+    }
+
+    #[tokio::test]
+    async fn those_who_give_out_stop_after_those_who_publish() {
+        let (mut tasks, order) = (Tasks::new(), std::sync::Arc::new(std::sync::Mutex::new(Vec::new())));
+        for (name, turn) in [("push", Turn::Last), ("poller", Turn::First), ("server", Turn::Last)] {
+            let order = std::sync::Arc::clone(&order);
+            tasks.spawn_until_stop(name, turn, |stopped| async move {
+                stopped.wait().await;
+                order.lock().unwrap().push(name);
+                Ok(())
+            });
+        }
+        tasks.run_until(async { "SIGTERM" }).await.unwrap();
+        assert_eq!(order.lock().unwrap()[0], "poller");
+        assert_eq!(order.lock().unwrap().len(), 3);
     }
 }
