@@ -161,8 +161,11 @@ impl Desk<'_> {
         entry.read_in = self.poll;
         entry.listed_in = walked.range;
         entry.vanished = false;
-        if walked.narrow && walked.range.contains(entry.start) {
+        if walked.narrow && walked.range.contains(reading.start) {
             entry.narrow = Narrow::Proven;
+        } else if reading.start != entry.start {
+            // Dated anew (another zone, or a local time that stands for two): no walk has shown it there.
+            entry.narrow = Narrow::Untried;
         }
         entry.start = reading.start;
         if entry.outside || distance(reading.start, walked.range).abs() <= ROUNDING {

@@ -604,3 +604,37 @@ fn folding_again_changes_nothing() {
     }
     assert_eq!((format!("{:?}", desk.only()), desk.ledger.tallies().clone()), (before, tallies));
 }
+
+/// The zone setting was changed, or a clock change makes a local time stand for two.
+#[test]
+fn vanished_is_not_what_is_dated_anew() {
+    let mut desk = Desk::new();
+    let open = active("a", 1800);
+    desk.poll(std::slice::from_ref(&open));
+    let around = Range::new(NOW - 1801, NOW - 1799);
+    desk.ledger.begin_poll();
+    desk.narrow(around, &[open]);
+    // The same request, and the date is read in another zone now.
+    let moved = active("a", 1800 + 3600);
+    desk.ledger.begin_poll();
+    desk.narrow(around, &[moved]);
+    desk.ledger.begin_poll();
+    let due = desk.ledger.due_stretches(0, 50);
+    assert_eq!(due.iter().map(|stretch| stretch.range).collect::<Vec<_>>(), [around]);
+    desk.narrow(Range::new(NOW - 5401, NOW - 5399), &[]);
+    desk.ledger.end_poll();
+    assert_eq!(desk.ledger.tallies().vanished, 0);
+}
+
+#[test]
+fn floor_follows_the_range_that_listed_a_record_that_is_dated_anew() {
+    let mut desk = Desk::new();
+    let over = closed(active("a", 1800), 60_000);
+    let around = Range::new(NOW - 1801, NOW - 1799);
+    desk.ledger.begin_poll();
+    desk.narrow(around, std::slice::from_ref(&over));
+    desk.ledger.begin_poll();
+    desk.narrow(around, &[Conversation { start: over.start - 3_600_000, ..over }]);
+    assert_eq!(desk.ledger.forget_before(NOW - 3600).entries, 0, "the upstream still lists it half an hour ago");
+    assert_eq!(desk.ledger.forget_before(NOW).floor, Some(NOW - 1798));
+}
