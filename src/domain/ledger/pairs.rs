@@ -88,6 +88,10 @@ impl Pairs {
         if let Some(known) = self.by_labels.get(bot).and_then(|teams| teams.get(team)) {
             return (*known, false);
         }
+        if bot == OVERFLOW && team == OVERFLOW {
+            // Two pairs of the same labels would be the same series twice.
+            return (self.overflow(start), false);
+        }
         // The overflow pair is one of the cap, so the last place is kept for it.
         let taken = self.table.len() - usize::from(self.overflow.is_some());
         if taken + 1 < self.most {

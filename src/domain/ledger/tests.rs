@@ -638,3 +638,15 @@ fn floor_follows_the_range_that_listed_a_record_that_is_dated_anew() {
     assert_eq!(desk.ledger.forget_before(NOW - 3600).entries, 0, "the upstream still lists it half an hour ago");
     assert_eq!(desk.ledger.forget_before(NOW).floor, Some(NOW - 1798));
 }
+
+#[test]
+fn overflow_is_one_pair_even_if_a_bot_bears_its_name() {
+    let mut desk = Desk::with(LedgerSettings { max_label_sets: 3, ..settings() });
+    let named = |id: &str, name: &str| Conversation { bot: name.into(), team: name.into(), ..active(id, 10) };
+    desk.poll(&[named("a", "__overflow__"), named("b", "b"), named("c", "c"), named("d", "d")]);
+    let shown = desk.show();
+    let labels: Vec<_> = shown.pairs.iter().map(|pair| pair.labels.clone()).collect();
+    let mut distinct = labels.clone();
+    distinct.dedup();
+    assert_eq!(labels, distinct);
+}
