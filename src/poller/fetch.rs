@@ -156,20 +156,18 @@ impl<U: Upstream> Fetcher<U> {
         (Walked { range, narrow, complete: matches!(end, End::Complete), pages }, end)
     }
 
-    /// Whether the failure of a first page is due to the width of the range: one minute of it does not fail alike.
+    /// Whether the failure of a first page is due to the width of the range: one minute of it is answered.
     async fn is_too_wide(&mut self, range: Range, error: &ApiError, retry_until: Instant, own: &mut Own) -> bool {
         if range.width() <= NARROWEST || !error.may_be_too_wide() {
             return false;
         }
         let minute = Range::new(range.start, range.start + NARROWEST);
-        let alike = match self.request(minute, 1, retry_until, own).await {
-            Ok(_) => false,
-            Err(other) => std::mem::discriminant(&other) == std::mem::discriminant(error),
-        };
-        if !alike {
+        // A minute that fails otherwise (a limit, a refusal, no connection) says nothing about the width.
+        let too_wide = self.request(minute, 1, retry_until, own).await.is_ok();
+        if too_wide {
             info!(%range, %error, "the range is too wide for the upstream and is halved");
         }
-        !alike
+        too_wide
     }
 
     async fn request(

@@ -422,3 +422,17 @@ async fn zero_line_is_drawn_even_if_the_initial_range_is_the_whole_horizon() {
     assert!(started(&snapshot) >= 1198, "{}", started(&snapshot));
     assert_eq!(snapshot.own.abandoned, 0, "counting had not begun");
 }
+
+#[tokio::test(start_paused = true)]
+async fn too_wide_is_not_what_fails_otherwise_for_a_minute() {
+    let (bench, mut poller) = Bench::new(1, vec![active("a", -10)]);
+    poller.poll(poller.deadlines(Instant::now())).await.unwrap();
+    let before = bench.asked_since(Duration::ZERO).len();
+    bench.fake.world().faults.extend([
+        ApiError::InvalidRequest { status: 422, message: None },
+        ApiError::Unauthorized { status: 403, message: None },
+    ]);
+    poller.poll(poller.deadlines(Instant::now())).await.unwrap_err();
+    assert_eq!(bench.asked_since(Duration::ZERO).len(), before + 2, "an upstream that refuses is left alone");
+    assert_eq!(poller.plan.parts(Range::new(0, 600)).len(), 1);
+}
