@@ -38,6 +38,9 @@ const WORK_SHARE: f64 = 0.8;
 /// The share of the request budget that catch-up and sweep may take.
 const SLICE_SHARE: f64 = 0.25;
 
+/// By how many milliseconds the local clock may go astray between two polls before that is a step.
+const STEP: i64 = 10_000;
+
 /// By which settings it polls.
 #[derive(Clone, Copy, Debug)]
 pub struct PollerSettings {
@@ -88,6 +91,8 @@ pub struct Poller<U> {
     /// Requests that slices may still take.
     slice_credit: f64,
     zone_said: bool,
+    /// When the last poll began, by the clock that never steps and by the local one.
+    last_began: Option<(Instant, UnixMillis)>,
     publish: watch::Sender<Arc<Snapshot>>,
 }
 
@@ -124,6 +129,7 @@ impl<U: Upstream> Poller<U> {
             page_rows: settings.page_size,
             slice_credit: 0.0,
             zone_said: false,
+            last_began: None,
             publish,
         };
         (poller, snapshots)
@@ -179,9 +185,9 @@ impl<U: Upstream> Poller<U> {
     async fn poll(&mut self, deadlines: Deadlines) -> Result<(), PollError> {
         let began = Instant::now();
         let before = report::Marks::of(&self.own);
+        self.notice_step(began);
         self.own.last_poll = Some(self.clock.now());
         self.ledger.begin_poll();
-        self.let_go();
 
         let result = self.read_what_is_due(deadlines).await;
         // What the walks taught the plan has to be kept, too, before the poll may be called a success.
@@ -207,11 +213,22 @@ impl<U: Upstream> Poller<U> {
         result
     }
 
-    /// Lets go of what has passed the horizon.
+    /// After a step of the local clock nothing is known of how it stands to the upstream's until that answers.
+    fn notice_step(&mut self, now: Instant) {
+        let local = self.clock.now();
+        if let Some((before, local_before)) = self.last_began.replace((now, local)) {
+            let passed = i64::try_from((now - before).as_millis()).unwrap_or(i64::MAX);
+            if local.since(local_before).saturating_sub(passed).abs() > STEP {
+                self.own.clock_offset = None;
+            }
+        }
+    }
+
+    /// Lets go of what has passed the horizon. The upstream has just told its time, if it ever does.
     fn let_go(&mut self) {
         let clocks = self.clocks();
         if self.ledger.is_counting() {
-            let lost = self.plan.give_up_old_gaps(clocks.now);
+            let lost = self.plan.give_up_old_gaps(clocks.earlier());
             if lost > 0 {
                 self.own.abandoned += u64::try_from(lost * 1000).unwrap_or_default();
                 error!(
@@ -237,6 +254,7 @@ impl<U: Upstream> Poller<U> {
     async fn read_what_is_due(&mut self, deadlines: Deadlines) -> Result<(), PollError> {
         self.publish()?;
         self.read_newest(deadlines).await?;
+        self.let_go();
         if !self.ledger.is_counting() {
             self.read_initial_range(deadlines).await?;
         }
@@ -253,7 +271,7 @@ impl<U: Upstream> Poller<U> {
 
     async fn read_initial_range(&mut self, deadlines: Deadlines) -> Result<(), PollError> {
         while Instant::now() < deadlines.initial && !self.ledger.is_counting() {
-            let now = self.clock.now();
+            let now = self.clocks().earlier();
             // The horizon moves on while the initial range is read. Nothing is lost that was to be counted.
             self.plan.give_up_old_gaps(now);
             let Some(slice) = self.plan.catch_up(now) else { break };
@@ -281,7 +299,7 @@ impl<U: Upstream> Poller<U> {
         let mut failure = None;
         // The second round asks in their old range for those that could not be found by their start.
         for _ in 0..2 {
-            let floor = self.plan.oldest(self.clock.now());
+            let floor = self.plan.oldest(self.clocks().earlier());
             for stretch in self.ledger.due_stretches(floor, self.page_rows) {
                 if Instant::now() >= deadlines.work {
                     return failure.map_or(Ok(()), Err);
@@ -305,7 +323,7 @@ impl<U: Upstream> Poller<U> {
         let share = self.settings.interval.as_secs_f64() * self.settings.requests_per_second * SLICE_SHARE;
         self.slice_credit = (self.slice_credit + share).min(share.max(1.0));
         while self.slice_credit >= 1.0 && Instant::now() < deadlines.slices && self.ledger.is_counting() {
-            let now = self.clock.now();
+            let now = self.clocks().earlier();
             let Some(slice) = self.plan.catch_up(now).or_else(|| self.plan.sweep(now)) else { break };
             match self.read_slice(slice, deadlines.slices).await {
                 Ok(true) => {}

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -29,6 +30,15 @@ struct PausedClock(Instant);
 impl Clock for PausedClock {
     fn now(&self) -> UnixMillis {
         UnixMillis::from_seconds(BEGIN) + i64::try_from(self.0.elapsed().as_millis()).unwrap()
+    }
+}
+
+/// The local clock: the true time, and how far it has been set off, milliseconds.
+struct LocalClock(PausedClock, Arc<AtomicI64>);
+
+impl Clock for LocalClock {
+    fn now(&self) -> UnixMillis {
+        self.0.now() + self.1.load(Ordering::SeqCst)
     }
 }
 
@@ -129,6 +139,8 @@ fn closed(open: &Conversation, minutes: i64) -> Conversation {
 
 struct Bench {
     fake: Fake,
+    /// How far the local clock is off, milliseconds.
+    off: Arc<AtomicI64>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
 }
 
@@ -137,6 +149,7 @@ impl Bench {
     fn new(lookback: i64, records: Vec<Conversation>) -> (Self, Poller<Fake>) {
         let clock = PausedClock(Instant::now());
         let fake = Fake { world: Arc::new(Mutex::new(World { records, ..World::default() })), clock };
+        let off = Arc::new(AtomicI64::new(0));
         let layout = Arc::new(Layout::new([60_000, 300_000], 3));
         let ledger = LedgerSettings {
             reply: Arc::clone(&layout),
@@ -153,7 +166,7 @@ impl Bench {
         let parts = Parts {
             upstream: fake.clone(),
             budget: Budget::new(2.0),
-            clock: Arc::new(clock),
+            clock: Arc::new(LocalClock(clock, Arc::clone(&off))),
             jitter: Box::new(|| 0.5),
             ledger: Ledger::new(ledger, clock.now(), UnixMillis::from_seconds(initial)),
             plan: Plan::new(plan, initial),
@@ -163,7 +176,7 @@ impl Bench {
         };
         let settings = PollerSettings { interval: Duration::from_secs(60), requests_per_second: 2.0, page_size: 50 };
         let (poller, snapshots) = Poller::new(settings, parts);
-        (Self { fake, snapshots }, poller)
+        (Self { fake, off, snapshots }, poller)
     }
 
     /// A poller that runs by itself; time passes whenever nothing else is to do.
@@ -435,4 +448,30 @@ async fn too_wide_is_not_what_fails_otherwise_for_a_minute() {
     poller.poll(poller.deadlines(Instant::now())).await.unwrap_err();
     assert_eq!(bench.asked_since(Duration::ZERO).len(), before + 2, "an upstream that refuses is left alone");
     assert_eq!(poller.plan.parts(Range::new(0, 600)).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn step_of_the_local_clock_neither_loses_nor_repeats_anything() {
+    for step in [8 * 24 * HOUR, -8 * 24 * HOUR] {
+        let open = active("open", -5 * HOUR);
+        let (bench, mut poller) = Bench::new(24, [history(100, 24), vec![open.clone()]].concat());
+        poller.poll(poller.deadlines(Instant::now())).await.unwrap();
+        for off in [0, step * 1000, step * 1000, 0, 0] {
+            bench.off.store(off, Ordering::SeqCst);
+            advance(Duration::from_secs(60)).await;
+            let asked = bench.asked_since(Duration::ZERO).len();
+            let _ = poller.poll(poller.deadlines(Instant::now())).await;
+            let asked = bench.asked_since(Duration::ZERO).len() - asked;
+            assert!(asked < 8 || off != 0, "{asked} requests");
+            let complete = poller.own.data_complete.unwrap();
+            assert!(complete <= bench.fake.clock.now(), "{complete:?} with the clock off by {off}");
+        }
+        assert_eq!((poller.own.abandoned, poller.ledger.tallies().aged_out), (0, 0));
+        assert_eq!(poller.ledger.len(), 101);
+        bench.fake.world().records.push(closed(&open, 300));
+        bench.fake.world().records.retain(|record| record.id != open.id || record.end.is_some());
+        advance(Duration::from_secs(60)).await;
+        poller.poll(poller.deadlines(Instant::now())).await.unwrap();
+        assert_eq!(ended(&bench.snapshots.borrow()), 101);
+    }
 }
