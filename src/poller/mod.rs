@@ -189,7 +189,11 @@ impl<U: Upstream> Poller<U> {
         self.own.last_poll = Some(self.clock.now());
         self.ledger.begin_poll();
 
-        let result = self.read_what_is_due(deadlines).await;
+        let mut result = self.read_newest_first(deadlines).await;
+        let newest_read = result.is_ok();
+        if newest_read {
+            result = self.read_unsettled(deadlines).await;
+        }
         // What the walks taught the plan has to be kept, too, before the poll may be called a success.
         let result = result.and_then(|()| self.publish());
         let now = self.clock.now();
@@ -204,7 +208,8 @@ impl<U: Upstream> Poller<U> {
         }
         self.show();
         before.log(&self.own, &result, began.elapsed());
-        if result.is_ok() {
+        // One old range that always fails must not keep all the others from being read.
+        if newest_read && result.as_ref().err().is_none_or(PollError::is_of_one_range) {
             self.slow_work(deadlines).await;
         }
         self.ledger.end_poll();
@@ -251,14 +256,14 @@ impl<U: Upstream> Poller<U> {
         }
     }
 
-    async fn read_what_is_due(&mut self, deadlines: Deadlines) -> Result<(), PollError> {
+    async fn read_newest_first(&mut self, deadlines: Deadlines) -> Result<(), PollError> {
         self.publish()?;
         self.read_newest(deadlines).await?;
         self.let_go();
         if !self.ledger.is_counting() {
             self.read_initial_range(deadlines).await?;
         }
-        self.read_unsettled(deadlines).await
+        Ok(())
     }
 
     async fn read_newest(&mut self, deadlines: Deadlines) -> Result<(), PollError> {

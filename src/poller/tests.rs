@@ -475,3 +475,13 @@ async fn step_of_the_local_clock_neither_loses_nor_repeats_anything() {
         assert_eq!(ended(&bench.snapshots.borrow()), 101);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stretch_that_always_fails_does_not_hold_up_sweep_and_catch_up() {
+    let mut bench = Bench::running(24, [history(100, 24), vec![active("bad", -10 * HOUR)]].concat());
+    bench.polls(1).await;
+    let around = BEGIN - 10 * HOUR;
+    bench.fake.world().poison = Some(Range::new(around - 5, around + 5));
+    let snapshot = bench.until(|snapshot| snapshot.own.last_sweep.is_some()).await;
+    assert!(!snapshot.own.up);
+}
