@@ -303,3 +303,13 @@ fn one_process_a_file_even_after_a_failed_commit() {
     assert!(matches!(error, StoreError::Changed { .. }), "{error}");
     assert_eq!(shown(&mut reopened(&folder).1), shown(&mut others));
 }
+
+#[test]
+fn a_schema_of_buckets_that_no_version_knew_is_refused() {
+    let (mut ledger, mut plan) = counting();
+    poll(&mut ledger, &mut plan, NOW + 60, vec![conversation(1, "a", Some(4_000))]);
+    let changes = ledger.changes();
+    let mut written = PairBytes::from(changes.pairs[0].1);
+    written.reply.schema = 100;
+    assert!(Pair::try_from(written).is_err());
+}
