@@ -14,6 +14,8 @@ const PASSES: u32 = 3;
 /// Pages in a row without a new record after which a walk gives up waiting for an empty one: the upstream may answer
 /// a page past the end with the last page.
 const FRUITLESS: u32 = 2;
+/// Pages after which a walk gives up: no range that is asked for has as many, so the upstream never comes to an end.
+const MOST_PAGES: u32 = 5_000;
 
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,8 @@ pub enum Step {
 pub struct Walk {
     pass: u32,
     page: u32,
+    /// Pages of the passes before this one.
+    pages_before: u32,
     seen: HashSet<ConversationId>,
     first_total: Option<u64>,
     last_total: Option<u64>,
@@ -62,6 +66,7 @@ impl Walk {
         Self {
             pass: 1,
             page: 1,
+            pages_before: 0,
             seen: HashSet::new(),
             first_total: None,
             last_total: None,
@@ -103,6 +108,9 @@ impl Walk {
     }
 
     fn next_page(&mut self) -> Step {
+        if self.pages_before + self.page >= MOST_PAGES {
+            return Step::Incomplete;
+        }
         self.page += 1;
         Step::Ask(self.page)
     }
@@ -131,7 +139,8 @@ impl Walk {
         if self.pass == PASSES {
             return Step::Incomplete;
         }
-        *self = Self { pass: self.pass + 1, before: Some(this), ..Self::new() };
+        let pages_before = self.pages_before + self.page;
+        *self = Self { pass: self.pass + 1, pages_before, before: Some(this), ..Self::new() };
         Step::Ask(1)
     }
 }
@@ -204,6 +213,17 @@ mod tests {
             assert_eq!(walk.take(&page(&["a"], None)), Step::Ask(3));
             assert_eq!(walk.take(&page(&["a"], None)), expected);
         }
+    }
+
+    #[test]
+    fn complete_walk_gives_up_where_the_pages_never_end() {
+        let mut walk = Walk::new();
+        let mut pages = 1;
+        while walk.take(&page(&[&format!("id {pages}")], None)) == Step::Ask(pages + 1) {
+            pages += 1;
+            assert!(pages < 100_000, "no end");
+        }
+        assert_eq!(pages, MOST_PAGES);
     }
 
     #[test]

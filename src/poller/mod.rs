@@ -281,7 +281,7 @@ impl<U: Upstream> Poller<U> {
             self.plan.give_up_old_gaps(now);
             let Some(slice) = self.plan.catch_up(now) else { break };
             // A walk that fails here ends the poll only if the upstream as a whole does; the next poll goes on.
-            let retry_until = Instant::now().max(deadlines.work);
+            let retry_until = deadlines.initial.min(Instant::now() + self.settings.interval);
             if !self.read_slice(slice, retry_until).await? {
                 break;
             }

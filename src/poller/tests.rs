@@ -485,3 +485,12 @@ async fn a_stretch_that_always_fails_does_not_hold_up_sweep_and_catch_up() {
     let snapshot = bench.until(|snapshot| snapshot.own.last_sweep.is_some()).await;
     assert!(!snapshot.own.up);
 }
+
+#[tokio::test(start_paused = true)]
+async fn once_repeats_failed_requests_however_long_the_initial_range_takes() {
+    let (bench, poller) = Bench::new(24, history(10_000, 24));
+    let once = tokio::spawn(poller.once());
+    tokio::time::sleep(Duration::from_secs(90)).await;
+    bench.fake.world().faults.push_back(ApiError::RateLimited { retry_after: Some(Duration::from_secs(5)) });
+    once.await.unwrap().unwrap();
+}

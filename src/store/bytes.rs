@@ -145,7 +145,7 @@ impl TryFrom<EntryBytes> for Entry {
 }
 
 #[derive(Serialize, Deserialize)]
-struct DistributionBytes {
+pub(super) struct DistributionBytes {
     start: i64,
     count: u64,
     sum: u128,
@@ -154,7 +154,7 @@ struct DistributionBytes {
     zeros: u64,
     bounds: Vec<u64>,
     at_bound: Vec<u64>,
-    schema: i8,
+    pub(super) schema: i8,
     exponential: Vec<(i32, u64)>,
     hdr: Vec<(u64, u32)>,
 }
@@ -175,7 +175,11 @@ impl TryFrom<DistributionBytes> for Distribution {
             bytes;
         let ascending = bounds.windows(2).all(|pair| pair[0] < pair[1]);
         let counted = at_bound.iter().try_fold(0u64, |sum, count| sum.checked_add(*count));
-        if !ascending || bounds.len() != at_bound.len() || counted.is_none_or(|counted| counted > count) {
+        if !ascending
+            || bounds.len() != at_bound.len()
+            || counted.is_none_or(|counted| counted > count)
+            || !(-4..=8).contains(&schema)
+        {
             return Err(Unreadable);
         }
         let layout = Arc::new(Layout::new(bounds.iter().copied(), schema));
@@ -199,7 +203,7 @@ pub(super) struct PairBytes {
     met: u64,
     missed: u64,
     reopened: u64,
-    reply: DistributionBytes,
+    pub(super) reply: DistributionBytes,
     duration: DistributionBytes,
 }
 

@@ -11,6 +11,11 @@ pub enum StoreError {
         /// `state.path`.
         path: PathBuf,
     },
+    /// Another process has written it since this one could not.
+    Changed {
+        /// `state.path`.
+        path: PathBuf,
+    },
     /// It was written by a later version.
     Newer {
         /// `state.path`.
@@ -42,6 +47,12 @@ impl fmt::Display for StoreError {
             Self::InUse { path } => write!(
                 f,
                 "the checkpoint {} is in use by another process: stop that one, or give each exporter a state.path of its own",
+                path.display()
+            ),
+            Self::Changed { path } => write!(
+                f,
+                "the checkpoint {} was written by another process while this one could not keep its state: restart this \
+                 one to go on from there, and give each exporter a state.path of its own",
                 path.display()
             ),
             Self::Newer { path, found, known } => write!(

@@ -57,6 +57,10 @@ pub struct Store {
     instance_id: String,
     /// `None` after a failed commit: the file is opened again for the next one.
     database: Option<Database>,
+    /// The bytes of the state as they were read or committed last.
+    kept: Option<Vec<u8>>,
+    /// Those of a commit that failed: some of these are on the disk all the same.
+    attempted: Option<Vec<u8>>,
 }
 
 /// The names of one account's tables.
@@ -152,8 +156,9 @@ impl Store {
         }
         let tables = Tables::of(account);
         let image = read_image(&database, &tables).map_err(|failure| failure.of(path))?;
-        let store = Self { path: path.to_owned(), tables, instance_id: about.instance_id, database: Some(database) };
-        Ok((store, image))
+        let kept = read_state(&database, &tables).map_err(|failure| failure.of(path))?;
+        let (path, instance_id) = (path.to_owned(), about.instance_id);
+        Ok((Self { path, tables, instance_id, database: Some(database), kept, attempted: None }, image))
     }
 
     /// `service.instance.id`: a UUID that was made with the file.
@@ -169,12 +174,27 @@ impl Store {
     pub fn commit(&mut self, changes: &Changes<'_>, plan: &KeptPlan) -> Result<(), StoreError> {
         let database = match self.database.take() {
             Some(database) => database,
-            None => open(&self.path).map_err(|failure| failure.of(&self.path))?,
+            None => self.open_again()?,
         };
         // After a failure the database beneath refuses to work until it is opened again.
-        write(&database, &self.tables, changes, plan).map_err(|failure| failure.of(&self.path))?;
+        let state = bytes::write(&StateBytes::new(&changes.kept, plan));
+        self.attempted = Some(state.clone());
+        write(&database, &self.tables, changes, &state).map_err(|failure| failure.of(&self.path))?;
         self.database = Some(database);
+        (self.kept, self.attempted) = (Some(state), None);
         Ok(())
+    }
+
+    /// Opens the file again after a failure, if it is as it was left: while it was closed, nothing kept another process
+    /// from going on with it, and changes belong to the state that they were made of.
+    fn open_again(&mut self) -> Result<Database, StoreError> {
+        let database = open(&self.path).map_err(|failure| failure.of(&self.path))?;
+        let found = read_state(&database, &self.tables).map_err(|failure| failure.of(&self.path))?;
+        if found != self.kept && found != self.attempted {
+            return Err(StoreError::Changed { path: self.path.clone() });
+        }
+        self.kept = found;
+        Ok(database)
     }
 
     /// Size of the file, bytes.
@@ -246,6 +266,14 @@ fn read_about(database: &Database) -> Result<About, Failure> {
     Ok(About { schema, instance_id })
 }
 
+/// The bytes of the account's state.
+fn read_state(database: &Database, tables: &Tables) -> Result<Option<Vec<u8>>, Failure> {
+    match database.begin_read()?.open_table(tables.state()) {
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        state => Ok(state?.get(STATE_KEY)?.map(|state| state.value().to_vec())),
+    }
+}
+
 fn read_image(database: &Database, tables: &Tables) -> Result<Option<Image>, Failure> {
     let transaction = database.begin_read()?;
     let state = match transaction.open_table(tables.state()) {
@@ -275,7 +303,7 @@ fn read_image(database: &Database, tables: &Tables) -> Result<Option<Image>, Fai
     Ok(Some(Image { kept, plan, pairs, entries }))
 }
 
-fn write(database: &Database, tables: &Tables, changes: &Changes<'_>, plan: &KeptPlan) -> Result<(), Failure> {
+fn write(database: &Database, tables: &Tables, changes: &Changes<'_>, state: &[u8]) -> Result<(), Failure> {
     let transaction = database.begin_write()?;
     {
         let mut entries = transaction.open_table(tables.entries())?;
@@ -289,8 +317,7 @@ fn write(database: &Database, tables: &Tables, changes: &Changes<'_>, plan: &Kep
         for (id, pair) in &changes.pairs {
             pairs.insert(id.0, bytes::write(&PairBytes::from(*pair)).as_slice())?;
         }
-        let mut state = transaction.open_table(tables.state())?;
-        state.insert(STATE_KEY, bytes::write(&StateBytes::new(&changes.kept, plan)).as_slice())?;
+        transaction.open_table(tables.state())?.insert(STATE_KEY, state)?;
     }
     // Durability is immediate unless something else is asked for: this is the fsync.
     transaction.commit()?;

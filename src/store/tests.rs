@@ -284,3 +284,32 @@ fn bounds_of_a_changed_configuration_stay_exact() {
     assert_eq!(pair.reply.buckets().collect::<Vec<_>>(), [(60_000, 1), (300_000, 2)]);
     assert_eq!(pair.reply.layout().counted(), [5_000, 60_000, 300_000]);
 }
+
+#[test]
+fn one_process_a_file_even_after_a_failed_commit() {
+    let folder = Folder::new();
+    let (mut ledger, mut plan) = counting();
+    let (mut store, _) = Store::open(&folder.file(), "default").unwrap();
+    poll(&mut ledger, &mut plan, NOW + 60, vec![conversation(1, "a", None)]);
+    commit(&mut store, &mut ledger, &plan);
+    // A failed commit leaves the file closed, and another process takes it over for a while.
+    store.database = None;
+    let (mut other, mut others, mut others_plan) = reopened(&folder);
+    poll(&mut others, &mut others_plan, NOW + 120, vec![conversation(1, "a", None), conversation(3, "a", None)]);
+    commit(&mut other, &mut others, &others_plan);
+    drop(other);
+    poll(&mut ledger, &mut plan, NOW + 180, vec![conversation(5, "a", None)]);
+    let error = store.commit(&ledger.changes(), &plan.kept()).unwrap_err();
+    assert!(matches!(error, StoreError::Changed { .. }), "{error}");
+    assert_eq!(shown(&mut reopened(&folder).1), shown(&mut others));
+}
+
+#[test]
+fn a_schema_of_buckets_that_no_version_knew_is_refused() {
+    let (mut ledger, mut plan) = counting();
+    poll(&mut ledger, &mut plan, NOW + 60, vec![conversation(1, "a", Some(4_000))]);
+    let changes = ledger.changes();
+    let mut written = PairBytes::from(changes.pairs[0].1);
+    written.reply.schema = 100;
+    assert!(Pair::try_from(written).is_err());
+}

@@ -3,6 +3,9 @@
 use super::Ledger;
 use crate::domain::time::Range;
 
+/// No wider than this, seconds, are ranges made by joining them.
+const WIDEST: i64 = 6 * 3600;
+
 /// A range that is to be walked for the sake of the unsettled conversations in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stretch {
@@ -67,13 +70,14 @@ fn from(floor: i64, range: Range) -> Range {
     Range::new(range.start.max(floor), range.end.max(floor))
 }
 
-/// Overlapping ranges are asked for as one: what one of them lists, their union lists too.
+/// Overlapping ranges are asked for as one: what one of them lists, their union lists too. Not without end, for a walk
+/// is folded when it is over, and the slices of a sweep all share their border seconds.
 fn joined(mut ranges: Vec<Stretch>) -> Vec<Stretch> {
     ranges.sort_by_key(|stretch| stretch.range);
     let mut joined: Vec<Stretch> = Vec::new();
     for stretch in ranges {
         match joined.last_mut() {
-            Some(last) if stretch.range.start <= last.range.end => {
+            Some(last) if stretch.range.start <= last.range.end && stretch.range.end - last.range.start <= WIDEST => {
                 last.range.end = last.range.end.max(stretch.range.end);
                 last.read_in = last.read_in.min(stretch.read_in);
             }

@@ -650,3 +650,19 @@ fn overflow_is_one_pair_even_if_a_bot_bears_its_name() {
     distinct.dedup();
     assert_eq!(labels, distinct);
 }
+
+#[test]
+fn wrong_zone_asks_by_ranges_that_a_poll_can_read() {
+    let mut desk = Desk::new();
+    desk.ledger.begin_poll();
+    // A sweep lists them, dated hours before its slices.
+    for slice in 0..28 {
+        let end = NOW - slice * 6 * 3600;
+        let record = active(&format!("{slice}"), slice * 6 * 3600 + 12 * 3600);
+        desk.walk(Range::new(end - 6 * 3600, end), vec![Row::Conversation(record)]);
+    }
+    desk.ledger.begin_poll();
+    let due = desk.ledger.due_stretches(0, 50);
+    assert_eq!(due.len(), 28);
+    assert!(due.iter().all(|stretch| stretch.range.width() <= 6 * 3600));
+}
