@@ -64,7 +64,7 @@ families! {
     Started Counter "jelou_conversations_started_total" "jelou.conversations.started" "{conversation}" ["account" "bot" "team" "origin"] true
         "Conversations seen for the first time, by what opened them.";
     Ended Counter "jelou_conversations_ended_total" "jelou.conversations.ended" "{conversation}" ["account" "bot" "team" "state" "reason"] true
-        "Conversations that ended, by how; of every origin.";
+        "Conversations that ended, by state and reason; of every origin.";
     Unanswered Counter "jelou_conversations_unanswered_total" "jelou.conversations.unanswered" "{conversation}" ["account" "bot" "team"] true
         "Conversations with a waiting customer that ended without any operator's reply.";
     Decided Counter "jelou_operator_reply_decided_total" "jelou.operator.reply.decided" "{conversation}" ["account" "bot" "team" "result"] true
@@ -117,25 +117,25 @@ families! {
     ApiBudgetWait Counter "jelou_exporter_api_budget_wait_seconds_total" "jelou.exporter.api_budget_wait" "s" ["account"] false
         "Time that requests waited for the request budget.";
     ApiClockOffset Gauge "jelou_exporter_api_clock_offset_seconds" "jelou.exporter.api_clock_offset" "s" ["account"] false
-        "The clock of the Jelou API less the local one, by the Date header; within a second.";
+        "The clock of the Jelou API minus the local one, from the Date header; accurate to a second.";
     Records Counter "jelou_exporter_records_total" "jelou.exporter.records" "{record}" ["account" "result"] false
-        "Rows read from the Jelou API by what became of them.";
+        "Rows read from the Jelou API, at every reading, by what became of them; rejected: without an id or a readable start.";
     Amendments Counter "jelou_exporter_amendments_total" "jelou.exporter.amendments" "{amendment}" ["account" "field"] false
         "Values that changed after they were counted; these are not counted again.";
     UnknownValues Counter "jelou_exporter_unknown_values_total" "jelou.exporter.unknown_values" "{value}" ["account" "field"] false
-        "Values that the exporter does not know and shows as other.";
+        "States, reasons and origins that the exporter does not know and shows as other.";
     OutsideWindow Counter "jelou_exporter_records_outside_window_total" "jelou.exporter.records_outside_window" "{conversation}" ["account"] false
         "Conversations dated outside the range that listed them: api.timezone is probably wrong.";
     Vanished Counter "jelou_exporter_conversations_vanished_total" "jelou.exporter.conversations_vanished" "{conversation}" ["account"] false
-        "Conversations that the Jelou API stopped listing before they were settled.";
+        "Conversations that the Jelou API stopped listing while they could still change.";
     AgedOut Counter "jelou_exporter_conversations_aged_out_total" "jelou.exporter.conversations_aged_out" "{conversation}" ["account"] false
-        "Conversations still unsettled when they passed poll.horizon.";
+        "Conversations that could still change when they passed poll.horizon; they are no longer asked for.";
     Abandoned Counter "jelou_exporter_abandoned_seconds_total" "jelou.exporter.abandoned" "s" ["account"] false
-        "Time whose conversations were never read because it passed poll.horizon first.";
+        "Length of the time whose conversations were never read, for it passed poll.horizon first, as after a long stop.";
     LedgerEntries Gauge "jelou_exporter_ledger_entries" "jelou.exporter.ledger_entries" "{conversation}" ["account"] false
         "Conversations that are remembered so as not to count them twice.";
     Unsettled Gauge "jelou_exporter_unsettled_conversations" "jelou.exporter.unsettled_conversations" "{conversation}" ["account"] false
-        "Conversations that are still asked for at every poll.";
+        "Conversations that may still change and so are asked for at every poll.";
     LabelSets Gauge "jelou_exporter_label_sets" "jelou.exporter.label_sets" "{label_set}" ["account"] false
         "Pairs of bot and team that are shown.";
     Overflowed Counter "jelou_exporter_label_sets_overflowed_total" "jelou.exporter.label_sets_overflowed" "{conversation}" ["account"] false
