@@ -47,7 +47,12 @@ pub(super) fn poller(config: &Config, clock: &Arc<dyn Clock>) -> Result<Assemble
     own.restored = image.is_some();
     let (ledger, plan) = match image {
         Some(image) => restored(config, image, now)?,
-        None => fresh(config, now),
+        None => {
+            if let Some(path) = &config.state.path {
+                info!(path = %path.display(), account = api.account, "no checkpoint of this account: counting begins anew");
+            }
+            fresh(config, now)
+        }
     };
     let settings = PollerSettings {
         interval: config.poll.interval,

@@ -13,8 +13,10 @@ pub(super) const SECURITY_POLICY: &str =
 pub(super) fn not_ready(snapshot: &Snapshot) -> Option<&'static str> {
     if snapshot.is_ready() {
         None
-    } else if snapshot.own.last_poll.is_none() {
+    } else if polls(snapshot) == 0 {
         Some("no poll of the Jelou API has ended yet")
+    } else if snapshot.conversations.is_some() {
+        Some("what came from the checkpoint is served, and no poll of the Jelou API has confirmed it yet")
     } else if snapshot.own.up {
         Some("the initial range of conversations has not been read completely yet")
     } else {
@@ -22,11 +24,16 @@ pub(super) fn not_ready(snapshot: &Snapshot) -> Option<&'static str> {
     }
 }
 
+/// How many polls have ended.
+fn polls(snapshot: &Snapshot) -> u64 {
+    snapshot.own.polls.iter().map(|(_, count)| count).sum()
+}
+
 /// The page, valid HTML without scripts.
 pub(super) fn html(snapshot: &Snapshot, telemetry_path: &str) -> String {
     let own = &snapshot.own;
-    let polling = match (own.last_poll, own.up) {
-        (None, _) => "no poll has ended yet",
+    let polling = match (polls(snapshot), own.up) {
+        (0, _) => "no poll has ended yet",
         (_, true) => "yes, the last poll succeeded",
         (_, false) => "no, the last poll failed; the log says why",
     };
@@ -80,6 +87,7 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::label::PollResult;
     use crate::render::sample;
 
     #[test]
@@ -101,7 +109,17 @@ mod tests {
         );
         assert!(page.contains("<th scope=\"row\">Ready</th><td>yes</td>"));
         assert!(page.contains("<th scope=\"row\">Data complete up to</th><td>not yet</td>"));
-        let page = html(&sample::empty(), "/metrics");
+        let mut snapshot = sample::empty();
+        // A poll that has begun has neither failed nor succeeded.
+        snapshot.own.last_poll = Some(sample::NOW);
+        let page = html(&snapshot, "/metrics");
         assert!(page.contains("<td>no: no poll of the Jelou API has ended yet</td>"));
+        assert!(page.contains("<td>no poll has ended yet</td>"));
+        snapshot.own.polls.count(PollResult::Failure);
+        assert!(html(&snapshot, "/metrics").contains("no, the last poll failed"));
+        let mut restored = sample::with_pairs([]);
+        (restored.own.restored, restored.own.last_success) = (true, None);
+        restored.own.polls.count(PollResult::Failure);
+        assert!(not_ready(&restored).is_some_and(|why| why.contains("checkpoint")));
     }
 }

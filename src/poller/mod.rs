@@ -313,6 +313,10 @@ impl<U: Upstream> Poller<U> {
                     Ok(_) => {}
                     // A stretch that always fails must not keep the others from being read.
                     Err(error) if error.is_of_one_range() => failure = failure.or(Some(error)),
+                    // Nor is a request refused as such that was answered for the newest stretch.
+                    Err(PollError::Api { range, error: error @ ApiError::InvalidRequest { .. } }) => {
+                        failure = failure.or(Some(PollError::Stretch { range, error }));
+                    }
                     Err(error) => return Err(error),
                 }
             }

@@ -22,6 +22,13 @@ pub enum PollError {
         /// How.
         error: ApiError,
     },
+    /// An old stretch was refused, while the newest one was not.
+    Stretch {
+        /// The range that was being read.
+        range: Range,
+        /// How.
+        error: ApiError,
+    },
     /// Records slipped through the pages of a range, walk after walk.
     Incomplete {
         /// The range that was being read.
@@ -50,7 +57,7 @@ impl PollError {
     pub const fn is_of_one_range(&self) -> bool {
         match self {
             Self::Api { error, .. } => error.is_of_one_page(),
-            Self::Incomplete { .. } => true,
+            Self::Stretch { .. } | Self::Incomplete { .. } => true,
             Self::Silenced { .. } | Self::Company(_) | Self::Commit(_) | Self::InitialRange => false,
         }
     }
@@ -60,6 +67,7 @@ impl fmt::Display for PollError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Api { error, .. } => write!(f, "{error}"),
+            Self::Stretch { range, error } => write!(f, "of the older range {range}: {error}"),
             Self::Incomplete { range } => write!(
                 f,
                 "the pages of the range {range} kept shifting: three walks showed fewer records than the upstream's total, \

@@ -54,6 +54,8 @@ struct World {
     widest: Option<i64>,
     /// A page that cannot be read: of the ranges that begin in this one.
     poison: Option<Range>,
+    /// Ranges that begin in this one are refused.
+    refused_range: Option<Range>,
     /// A page that is refused whatever the range.
     refused_page: Option<u32>,
     secret_changed: bool,
@@ -79,6 +81,9 @@ impl Upstream for Fake {
         world.asked.push((self.clock.0.elapsed(), range, page));
         if let Some(error) = world.faults.pop_front().or_else(|| world.down.clone()) {
             return Err(error);
+        }
+        if world.refused_range.is_some_and(|refused| refused.contains(UnixMillis::from_seconds(range.start))) {
+            return Err(ApiError::InvalidRequest { status: 422, message: None });
         }
         if world.refused_page == Some(page) {
             return Err(ApiError::Unauthorized { status: 403, message: None });
@@ -493,4 +498,26 @@ async fn once_repeats_failed_requests_however_long_the_initial_range_takes() {
     tokio::time::sleep(Duration::from_secs(90)).await;
     bench.fake.world().faults.push_back(ApiError::RateLimited { retry_after: Some(Duration::from_secs(5)) });
     once.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_stretch_that_is_refused_is_no_refusal_of_the_poll() {
+    let (bad, good) = (active("bad", -10 * HOUR), active("good", -5 * HOUR));
+    let mut records = history(2000, 24);
+    records.extend([bad, good.clone()]);
+    let mut bench = Bench::running(24, records);
+    bench.until(|snapshot| snapshot.own.up && snapshot.own.unsettled == 2).await;
+    let around = BEGIN - 10 * HOUR;
+    bench.fake.world().refused_range = Some(Range::new(around - 5, around + 5));
+    bench.fake.world().records.retain(|record| record.id != good.id);
+    bench.fake.world().records.push(closed(&good, 300));
+    let failures = bench.until(|snapshot| snapshot.own.polls.get(PollResult::Failure) == 8).await;
+    assert_eq!(ended(&failures), 2001, "the other stretch was read");
+    let asked = bench.asked_since(Duration::ZERO);
+    let newest: Vec<u64> =
+        asked.iter().filter(|(_, range, _)| range.width() == 600).map(|(at, ..)| at.as_secs()).collect();
+    assert!(
+        newest.windows(2).rev().take(6).all(|pair| pair[1] - pair[0] == 60),
+        "polling does not slow down: {newest:?}"
+    );
 }

@@ -68,7 +68,12 @@ impl fmt::Display for StoreError {
                 path.display()
             ),
             Self::Unusable { path, why } => {
-                write!(f, "the checkpoint {} cannot be used: {why}; see state.path", path.display())
+                write!(
+                    f,
+                    "the checkpoint {} cannot be used: {why}. Its folder has to exist and to be writable by this user; set \
+                     state.path to another file, or to \"\" to keep nothing",
+                    path.display()
+                )
             }
         }
     }

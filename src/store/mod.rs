@@ -220,7 +220,8 @@ fn open(path: &Path) -> Result<Database, Failure> {
 fn create(path: &Path) -> Result<Database, Failure> {
     let io = |error: io::Error| Failure::Io(error.to_string());
     let mut name = path.as_os_str().to_owned();
-    name.push(".new");
+    // Two processes that start at once must not take each other's file away.
+    name.push(format!(".new-{}", std::process::id()));
     let unfinished = PathBuf::from(name);
     match fs::remove_file(&unfinished) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
@@ -234,12 +235,13 @@ fn create(path: &Path) -> Result<Database, Failure> {
         about.insert(INSTANCE_KEY, Uuid::new_v4().to_string().as_bytes())?;
     }
     transaction.commit()?;
-    // A link fails where a rename would replace: of two processes that start at once, one makes the file.
+    // A link fails where a rename would replace: of two processes that start at once, one makes the file. Some file
+    // systems of containers and networks have no links.
     match fs::hard_link(&unfinished, path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(Failure::Locked),
-        linked => linked.map_err(io)?,
+        Err(_) => fs::rename(&unfinished, path).map_err(io)?,
+        Ok(()) => fs::remove_file(&unfinished).map_err(io)?,
     }
-    fs::remove_file(&unfinished).map_err(io)?;
     // The name, too, has to be on the disk.
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)?;

@@ -244,7 +244,7 @@ fn bytes_that_no_version_wrote_are_refused() {
 fn a_crash_while_the_file_is_made_leaves_none() {
     let folder = Folder::new();
     let mut unfinished = folder.file().into_os_string();
-    unfinished.push(".new");
+    unfinished.push(format!(".new-{}", std::process::id()));
     fs::write(&unfinished, b"half of it").unwrap();
     assert!(Store::open(&folder.file(), "default").unwrap().1.is_none());
     assert!(!fs::exists(&unfinished).unwrap());
