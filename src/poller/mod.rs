@@ -6,6 +6,7 @@
 mod fetch;
 mod keep;
 mod report;
+mod slow;
 #[cfg(test)]
 mod tests;
 
@@ -19,7 +20,7 @@ use tracing::{error, info, warn};
 use crate::clock::Clock;
 use crate::domain::label::{PollResult, WalkResult};
 use crate::domain::ledger::{Ledger, Walked};
-use crate::domain::plan::{Clocks, NARROWEST, Plan, Slice};
+use crate::domain::plan::{Clocks, NARROWEST, Plan};
 use crate::domain::snapshot::{Checkpoint, Own, Snapshot};
 use crate::domain::time::{Range, UnixMillis};
 use crate::jelou::{ApiError, Budget};
@@ -35,8 +36,6 @@ const REFUSALS: u32 = 5;
 const REFUSED_INTERVAL: Duration = Duration::from_secs(600);
 /// The share of the interval in which a poll begins walks for the sake of the data.
 const WORK_SHARE: f64 = 0.8;
-/// The share of the request budget that catch-up and sweep may take.
-const SLICE_SHARE: f64 = 0.25;
 
 /// By how many milliseconds the local clock may go astray between two polls before that is a step.
 const STEP: i64 = 10_000;
@@ -325,49 +324,6 @@ impl<U: Upstream> Poller<U> {
             }
         }
         failure.map_or(Ok(()), Err)
-    }
-
-    /// Catch-up and sweep, as far as their share of the budget goes. What fails here fails no poll.
-    async fn slow_work(&mut self, deadlines: Deadlines) {
-        let share = self.settings.interval.as_secs_f64() * self.settings.requests_per_second * SLICE_SHARE;
-        self.slice_credit = (self.slice_credit + share).min(share.max(1.0));
-        while self.slice_credit >= 1.0 && Instant::now() < deadlines.slices && self.ledger.is_counting() {
-            let now = self.clocks().earlier();
-            let Some(slice) = self.plan.catch_up(now).or_else(|| self.plan.sweep(now)) else { break };
-            match self.read_slice(slice, deadlines.slices).await {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => {
-                    warn!(range = %slice.range, %error, "a slice of older conversations could not be read; it is tried again");
-                    break;
-                }
-            }
-        }
-    }
-
-    /// Walks a slice; false when it was not complete.
-    async fn read_slice(&mut self, slice: Slice, retry_until: Instant) -> Result<bool, PollError> {
-        let began = self.clock.now();
-        let asked = self.asked();
-        let result = self.read(slice.range, false, retry_until).await;
-        let cost = self.asked() - asked;
-        self.slice_credit -= cost as f64;
-        let swept = self.plan.slice_walked(slice, result.is_ok(), cost, self.clocks_at(began));
-        if swept {
-            self.own.last_sweep = Some(self.clock.now());
-        }
-        match result {
-            Ok(()) => Ok(true),
-            Err(error) if error.is_of_one_range() => {
-                warn!(range = %slice.range, %error, "a range of older conversations could not be read; it is tried again");
-                Ok(false)
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    fn asked(&self) -> u64 {
-        self.own.api_requests.iter().map(|(_, count)| count).sum()
     }
 
     /// Walks a range, in parts if need be, and folds and publishes what each walk brought.

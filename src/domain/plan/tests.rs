@@ -1,0 +1,157 @@
+//! What is asked for when.
+
+use super::*;
+
+const SETTINGS: PlanSettings =
+    PlanSettings { interval: 60, overlap: 600, horizon: 7 * 86_400, sweep_interval: 6 * 3600 };
+const DAY: i64 = 86_400;
+
+fn at(second: i64) -> Clocks {
+    Clocks { now: UnixMillis::from_seconds(second), offset: Some(0) }
+}
+
+/// A plan whose initial range, the day before `now`, has been read.
+fn settled(now: i64) -> Plan {
+    let mut plan = Plan::new(SETTINGS, now - DAY);
+    plan.newest_read(plan.newest(at(now)), at(now));
+    while let Some(slice) = plan.catch_up(at(now).now) {
+        plan.slice_walked(slice, true, SLICE_PAGES, at(now));
+    }
+    assert!(plan.is_gapless());
+    plan
+}
+
+#[test]
+fn the_newest_stretch_is_the_overlap() {
+    assert_eq!(settled(DAY * 10).newest(at(DAY * 10 + 60)), Range::new(DAY * 10 - 540, DAY * 10 + 60));
+}
+
+#[test]
+fn an_initial_range_of_nothing_is_read_by_the_first_walk() {
+    let mut plan = Plan::new(SETTINGS, DAY * 10);
+    assert!(!plan.is_gapless());
+    let newest = plan.newest(at(DAY * 10));
+    assert_eq!(newest, Range::new(DAY * 10, DAY * 10));
+    plan.newest_read(newest, at(DAY * 10));
+    assert!(plan.is_gapless());
+}
+
+#[test]
+fn a_late_poll_joins_what_was_read_before() {
+    let plan = settled(DAY * 10);
+    assert_eq!(plan.newest(at(DAY * 10 + 700)).start, DAY * 10, "a gap of 100 s is read along");
+    assert_eq!(plan.newest(at(DAY * 10 + 7200)).start, DAY * 10 + 6600, "two hours are left to catch-up");
+}
+
+#[test]
+fn data_complete_stands_still_at_a_gap_until_it_is_closed() {
+    let mut plan = settled(DAY * 10);
+    let now = DAY * 10 + 7200;
+    plan.newest_read(plan.newest(at(now)), at(now));
+    assert_eq!(plan.complete_until().seconds(), DAY * 10);
+    let first = plan.catch_up(at(now).now).unwrap();
+    assert_eq!(first.range.start, DAY * 10 - 600, "what was listed late around the stop is read again");
+    while let Some(slice) = plan.catch_up(at(now).now) {
+        plan.slice_walked(slice, true, 1, at(now));
+    }
+    assert_eq!(plan.complete_until().seconds(), now);
+}
+
+#[test]
+fn data_complete_never_passes_the_clock_that_is_behind() {
+    let mut plan = settled(DAY * 10);
+    let ahead = Clocks { now: UnixMillis::from_seconds(DAY * 10 + 3600), offset: Some(-3_540_000) };
+    let newest = plan.newest(ahead);
+    assert_eq!((newest.start, newest.end), (DAY * 10 + 60 - 600, DAY * 10 + 3600));
+    plan.newest_read(newest, ahead);
+    assert_eq!(plan.complete_until().seconds(), DAY * 10 + 60);
+}
+
+#[test]
+fn a_gap_that_passes_the_horizon_is_given_up() {
+    let mut plan = settled(DAY * 10);
+    let now = UnixMillis::from_seconds(DAY * 18);
+    plan.newest_read(plan.newest(at(DAY * 18)), at(DAY * 18));
+    assert_eq!(plan.give_up_old_gaps(now), DAY);
+    assert_eq!(plan.give_up_old_gaps(now), 0);
+    assert_eq!(plan.catch_up(now).unwrap().range.start, DAY * 11);
+}
+
+#[test]
+fn a_gap_that_cannot_be_closed_does_not_hold_up_the_others() {
+    let mut plan = settled(DAY * 10);
+    let now = DAY * 10 + 7200;
+    plan.newest_read(plan.newest(at(now)), at(now));
+    let stuck = plan.catch_up(at(now).now).unwrap();
+    plan.slice_walked(stuck, false, 1, at(now));
+    let next = plan.catch_up(at(now).now).unwrap();
+    assert_eq!(next.range.start, stuck.range.end);
+}
+
+#[test]
+fn floor_no_range_begins_before_it() {
+    let mut plan = settled(DAY * 10);
+    plan.raise_floor(DAY * 10 - 100);
+    assert_eq!(plan.newest(at(DAY * 10 + 60)).start, DAY * 10 - 100);
+    // Whatever the clock says.
+    assert_eq!(plan.oldest(UnixMillis::from_seconds(DAY)), DAY * 10 - 100);
+    plan.raise_floor(5);
+    assert_eq!(plan.oldest(UnixMillis::from_seconds(DAY)), DAY * 10 - 100);
+}
+
+#[test]
+fn a_sweep_reads_everything_back_to_the_horizon_in_slices() {
+    let mut plan = settled(DAY * 10);
+    assert_eq!(plan.sweep(at(DAY * 10).now), None);
+    let now = DAY * 10 + SETTINGS.sweep_interval;
+    let mut cursor = DAY * 9;
+    while let Some(slice) = plan.sweep(at(now).now) {
+        assert_eq!(slice.range.start, cursor, "slices share their border second");
+        cursor = slice.range.end;
+        let over = plan.slice_walked(slice, true, 1, at(now));
+        assert_eq!(over, cursor == now - SETTINGS.overlap);
+    }
+    assert_eq!(cursor, now - SETTINGS.overlap);
+    assert_eq!(plan.sweep(at(now).now), None, "the next one is not due");
+}
+
+#[test]
+fn floor_ids_are_forgotten_only_while_the_clocks_agree() {
+    let mut plan = settled(DAY * 10);
+    let apart = Clocks { offset: Some(5 * 60 * 1000 + 1), ..at(DAY * 10) };
+    assert_eq!(plan.forget_before(apart), None);
+    assert_eq!(plan.forget_before(Clocks { offset: None, ..apart }), None);
+    assert_eq!(plan.forget_before(at(DAY * 10)), Some(DAY * 3));
+    assert_eq!(plan.forget_before(at(DAY * 10 + 599)), None, "it costs a look at every conversation");
+    assert_eq!(plan.forget_before(at(DAY * 10 + 600)), Some(DAY * 3 + 600));
+}
+
+#[test]
+fn a_gap_before_the_floor_does_not_hold_up_the_others() {
+    let mut plan = settled(DAY * 10);
+    plan.read(Range::new(DAY * 10 + 3600, DAY * 10 + 7200), at(DAY * 11));
+    plan.newest_read(Range::new(DAY * 11 - 600, DAY * 11), at(DAY * 11));
+    plan.raise_floor(DAY * 10 + 3700);
+    let slice = plan.catch_up(at(DAY * 11).now).unwrap();
+    assert_eq!(slice.range.start, DAY * 10 + 7200);
+}
+
+#[test]
+fn a_sweep_whose_end_has_passed_the_horizon_gives_way_to_the_next() {
+    let mut plan = settled(DAY * 10);
+    plan.sweep(at(DAY * 10).now);
+    let now = DAY * 10 + SETTINGS.sweep_interval;
+    plan.sweep(at(now).now).unwrap();
+    let later = at(now + SETTINGS.horizon + DAY).now;
+    plan.sweep(later);
+    assert!(plan.sweep(later + SETTINGS.sweep_interval * 1000).is_some());
+}
+
+#[test]
+fn borders_are_shared_by_the_parts_of_a_range() {
+    let mut plan = settled(DAY * 10);
+    plan.too_wide(Range::new(0, 600));
+    assert_eq!(plan.parts(Range::new(0, 700)), [Range::new(0, 300), Range::new(300, 600), Range::new(600, 700)]);
+    plan.too_wide(Range::new(0, 80));
+    assert_eq!(plan.parts(Range::new(0, 60)), [Range::new(0, 60)], "never below one minute");
+}
