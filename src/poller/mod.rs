@@ -359,7 +359,13 @@ impl<U: Upstream> Poller<U> {
                 End::Failed(error) => return Err(PollError::Api { range: part, error }),
             }
         }
-        failure.map_or(Ok(()), Err)
+        match failure {
+            Some(failure) => Err(failure),
+            None => {
+                self.ledger.read_in_parts(range);
+                Ok(())
+            }
+        }
     }
 
     fn fold(&mut self, walked: &Walked) -> Result<(), PollError> {

@@ -38,7 +38,7 @@ impl Ledger {
             }
         }
         if walked.complete {
-            self.note_missing(walked);
+            self.note_missing(walked.range, walked.narrow);
         }
         Ok(folded)
     }
@@ -57,16 +57,22 @@ impl Ledger {
         Ok(())
     }
 
-    /// Unsettled ones that this complete walk had to show and did not.
-    fn note_missing(&mut self, walked: &Walked) {
+    /// Every part of this range has been walked completely in this poll: what the range had to show and no part showed
+    /// is missing.
+    pub fn read_in_parts(&mut self, range: Range) {
+        self.note_missing(range, false);
+    }
+
+    /// Unsettled ones that a complete walk over this range had to show and did not.
+    fn note_missing(&mut self, range: Range, narrow: bool) {
         for (start, slot) in &self.unsettled {
             let Some(entry) = self.entries.get_mut(*slot) else { continue };
             if entry.read_in == self.poll || entry.vanished {
                 continue;
             }
-            if walked.range.covers(entry.known_range()) {
+            if range.covers(entry.known_range()) {
                 self.missing.push(*slot);
-            } else if walked.narrow && walked.range.contains(*start) {
+            } else if narrow && range.contains(*start) {
                 // Asking by its start does not find it: from now on by the range that did.
                 entry.narrow = Narrow::Failed;
                 self.entries.touch(*slot);

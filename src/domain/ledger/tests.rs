@@ -450,6 +450,20 @@ fn vanished_leaves_the_gauges_and_is_back_when_listed_again() {
 }
 
 #[test]
+fn vanished_also_when_the_range_had_to_be_halved() {
+    let mut desk = Desk::new();
+    desk.poll(&[active("a", 10)]);
+    let listed_in = Range::new(desk.now - 3600, desk.now);
+    let middle = desk.now - 1800;
+    desk.ledger.begin_poll();
+    desk.walk(Range::new(listed_in.start, middle), Vec::new());
+    desk.walk(Range::new(middle, listed_in.end), Vec::new());
+    desk.ledger.read_in_parts(listed_in);
+    desk.ledger.end_poll();
+    assert_eq!(desk.ledger.tallies().vanished, 1);
+}
+
+#[test]
 fn vanished_is_not_what_another_walk_of_the_poll_shows() {
     let mut desk = Desk::new();
     desk.poll(&[active("a", 10)]);
