@@ -32,7 +32,10 @@ macro_rules! label_values {
 
             /// The value that is spelt so, in upper or lower case.
             pub fn named(text: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|value| value.as_str().eq_ignore_ascii_case(text))
+                let all = || Self::ALL.iter().copied();
+                // Nearly always it is spelt as we spell it, and that is quicker to see.
+                all().find(|value| value.as_str() == text)
+                    .or_else(|| all().find(|value| value.as_str().eq_ignore_ascii_case(text)))
             }
         }
 

@@ -2,7 +2,6 @@
 
 use std::hash::BuildHasher;
 
-use foldhash::HashSet;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Place;
@@ -18,6 +17,8 @@ pub(super) struct Slot(u32);
 struct Held {
     id: ConversationId,
     entry: Entry,
+    /// Whether it differs from what is kept.
+    changed: bool,
 }
 
 /// Entries stand in one array and the hash table holds but their numbers: a new one is written to where the last one
@@ -28,8 +29,8 @@ pub(super) struct Entries {
     free: Vec<Slot>,
     by_id: HashTable<Slot>,
     hasher: RandomState,
-    /// What differs from what is kept.
-    changed: HashSet<Slot>,
+    /// Where entries differ from what is kept; some may be gone by now, and one that came in their place be named twice.
+    changed: Vec<Slot>,
     gone: Vec<ConversationId>,
 }
 
@@ -46,19 +47,28 @@ impl Entries {
         self.held.get_mut(slot.0 as usize)?.as_mut().map(|held| &mut held.entry)
     }
 
-    pub(super) fn find(&self, id: &ConversationId) -> Option<Slot> {
+    /// What [`Entries::find`] and [`Entries::insert`] want to be told of an id.
+    pub(super) fn hash(&self, id: &ConversationId) -> u64 {
+        self.hasher.hash_one(id)
+    }
+
+    pub(super) fn find(&self, hash: u64, id: &ConversationId) -> Option<Slot> {
         let held = &self.held;
-        self.by_id.find(self.hasher.hash_one(id), |slot| is(held, *slot, id)).copied()
+        self.by_id.find(hash, |slot| is(held, *slot, id)).copied()
     }
 
     /// Notes that the entry differs from what is kept.
     pub(super) fn touch(&mut self, slot: Slot) {
-        self.changed.insert(slot);
+        if let Some(Some(held)) = self.held.get_mut(slot.0 as usize)
+            && !std::mem::replace(&mut held.changed, true)
+        {
+            self.changed.push(slot);
+        }
     }
 
     pub(super) fn changed(&self) -> impl Iterator<Item = (&ConversationId, &Entry)> {
         let held = self.changed.iter().filter_map(|slot| self.held[slot.0 as usize].as_ref());
-        held.map(|held| (&held.id, &held.entry))
+        held.filter(|held| held.changed).map(|held| (&held.id, &held.entry))
     }
 
     pub(super) fn gone(&self) -> &[ConversationId] {
@@ -67,19 +77,22 @@ impl Entries {
 
     /// Everything is kept as it is now.
     pub(super) fn settle(&mut self) {
-        self.changed.clear();
+        for slot in self.changed.drain(..) {
+            if let Some(Some(held)) = self.held.get_mut(slot.0 as usize) {
+                held.changed = false;
+            }
+        }
         self.gone.clear();
     }
 
     /// Puts in an entry for an id that has none.
-    pub(super) fn insert(&mut self, id: ConversationId, entry: Entry) -> Slot {
+    pub(super) fn insert(&mut self, hash: u64, id: ConversationId, entry: Entry) -> Slot {
         let Self { held, free, by_id, hasher, changed, .. } = self;
-        let hash = hasher.hash_one(&id);
         let rehash = |slot: &Slot| held[slot.0 as usize].as_ref().map_or(0, |held| hasher.hash_one(&held.id));
         let slot = free.pop().unwrap_or(Slot(u32::try_from(held.len()).expect("memory ends before 2^32 entries do")));
         by_id.insert_unique(hash, slot, rehash);
-        changed.insert(slot);
-        let new = Some(Held { id, entry });
+        changed.push(slot);
+        let new = Some(Held { id, entry, changed: true });
         match held.get_mut(slot.0 as usize) {
             Some(place) => *place = new,
             None => held.push(new),
@@ -88,14 +101,13 @@ impl Entries {
     }
 
     pub(super) fn remove(&mut self, slot: Slot) -> Option<Entry> {
-        let Held { id, entry } = self.held.get_mut(slot.0 as usize)?.take()?;
+        let Held { id, entry, .. } = self.held.get_mut(slot.0 as usize)?.take()?;
         let hash = self.hasher.hash_one(&id);
         let rehash = |_: &Slot| unreachable!("taking away never grows a table");
         if let Place::Occupied(place) = self.by_id.entry(hash, |other| *other == slot, rehash) {
             place.remove();
         }
         self.free.push(slot);
-        self.changed.remove(&slot);
         self.gone.push(id);
         Some(entry)
     }

@@ -82,7 +82,8 @@ impl Ledger {
 
     fn read(&mut self, reading: &Conversation, walked: &Walked, seen_at: UnixMillis, folded: &mut Folded) {
         let start = self.series_start;
-        let known = self.entries.find(&reading.id);
+        let hash = self.entries.hash(&reading.id);
+        let known = self.entries.find(hash, &reading.id);
         // A folded conversation stays folded, even if there is room for its labels by now.
         let folded_before = known.and_then(|slot| self.entries.get(slot)).is_some_and(|entry| entry.folded);
         let (pair, full) = match folded_before {
@@ -92,7 +93,8 @@ impl Ledger {
         let slot = known.unwrap_or_else(|| {
             self.count_start(reading.start);
             self.tallies.overflowed += u64::from(full);
-            let slot = self.entries.insert(reading.id.clone(), Entry::new(reading, pair, walked.range, self.poll));
+            let slot =
+                self.entries.insert(hash, reading.id.clone(), Entry::new(reading, pair, walked.range, self.poll));
             self.unsettled.insert((reading.start, slot));
             slot
         });
@@ -118,9 +120,9 @@ impl Ledger {
         desk.decision(reading, entry);
 
         let settled = entry.settled;
-        // Most readings say nothing new. That they were read again need not be kept.
-        let read_again = Entry { read_in: entry.read_in, listed_in: entry.listed_in, ..before.clone() };
-        let differs = read_again != *entry;
+        // Most readings of known records say nothing new; that they were read again need not be kept. New ones are noted.
+        let differs =
+            known.is_some() && Entry { read_in: entry.read_in, listed_in: entry.listed_in, ..before.clone() } != *entry;
         folded.records.count(match known {
             None => RecordResult::New,
             Some(_) if is_changed(&before, entry) => RecordResult::Changed,

@@ -128,7 +128,7 @@ impl Ledger {
         }
         self.count_start(entry.start);
         let (start, settled) = (entry.start, entry.settled);
-        let slot = self.entries.insert(id, entry);
+        let slot = self.entries.insert(self.entries.hash(&id), id, entry);
         if !settled {
             self.unsettled.insert((start, slot));
         }
