@@ -81,9 +81,11 @@ fn measure(size: usize, program: &str) {
 
 fn restore(path: &Path) {
     let began = Instant::now();
-    let (_store, image) = Store::open(path, "default").expect("the checkpoint opens");
+    let (store, image) = Store::open(path, "default").expect("the checkpoint opens");
     let image = image.expect("it holds something");
-    let ledger = Ledger::restore(settings(), image.kept, image.pairs, image.entries, UnixMillis::from_seconds(NOW));
+    let now = UnixMillis::from_seconds(NOW);
+    let mut ledger = Ledger::restore(settings(), image.kept, image.pairs, image.conversations);
+    store.conversations(|id, entry| ledger.take_back(id, entry, now)).expect("readable conversations");
     let took = began.elapsed();
     let status = fs::read_to_string("/proc/self/status").expect("a process has a status");
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default().trim();

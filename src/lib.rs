@@ -3,6 +3,8 @@
 //! ```text
 //! upstream pages ─► jelou (bytes → records) ─► poller ─► domain (each conversation counted once)
 //!                                                │              │
+//!                          store (one transaction a walk) ◄─────┤
+//!                                                │              │
 //!                                                └─ publishes ◄─┘
 //!                                                     │
 //!                             Snapshot (immutable, Arc) ─► http: render::text  (whoever scrapes)
@@ -10,14 +12,16 @@
 //! ```
 //!
 //! Data flows one way. The poller is the only writer; whoever shows numbers gets an immutable snapshot, so a scrape never
-//! waits for the upstream. Nothing outlives the process yet: the ledger is in memory.
+//! waits for the upstream. What a walk changed is committed to the checkpoint before it is shown, so that nothing is ever
+//! shown that a crash could take back.
 //!
 //! In reading order:
 //!
 //! * [`domain`]: the pure core, without input, output or clock. [`domain::ledger`] decides what counts and when,
 //!   [`domain::plan`] what to ask for next, [`domain::catalog`] declares every metric, [`domain::snapshot`] is what is shown
 //! * [`jelou`]: one call is one request: a page of records, or a reason. [`jelou::Budget`] spaces the requests
-//! * [`poller`]: plan, fetch, fold, publish; retries and how long to keep silent
+//! * [`poller`]: plan, fetch, fold, commit, publish; retries and how long to keep silent
+//! * [`store`]: the checkpoint: one file, one transaction a walk, every schema that was ever written
 //! * [`render`]: pure encoders of a snapshot: text format, OTLP messages, the README's table
 //! * [`http`]: the web server; [`push`]: OTLP over HTTP or gRPC; [`live`]: the counts of these two and of the log
 //! * [`config`]: one table of settings, read from flags, environment and file; [`cli`]: commands and flags

@@ -46,7 +46,7 @@ pub(super) fn poller(config: &Config, clock: &Arc<dyn Clock>) -> Result<Assemble
         Own::new(now, REVISION.unwrap_or(""), millis(config.metrics.reply_target), millis(config.poll.interval));
     own.restored = image.is_some();
     let (ledger, plan) = match image {
-        Some(image) => restored(config, image, now)?,
+        Some(image) => restored(config, store.as_ref(), image, now)?,
         None => {
             if let Some(path) = &config.state.path {
                 info!(path = %path.display(), account = api.account, "no checkpoint of this account: counting begins anew");
@@ -81,15 +81,18 @@ fn fresh(config: &Config, now: UnixMillis) -> (Ledger, Plan) {
     (ledger, Plan::new(plan_settings(config), initial_start))
 }
 
-fn restored(config: &Config, image: Image, now: UnixMillis) -> Result<(Ledger, Plan), AppError> {
-    let Image { kept, plan, pairs, entries } = image;
-    let conversations = entries.len();
+fn restored(config: &Config, store: Option<&Store>, image: Image, now: UnixMillis) -> Result<(Ledger, Plan), AppError> {
+    let Image { kept, plan, pairs, conversations } = image;
     let plan = Plan::restore(plan_settings(config), plan).ok_or_else(|| {
         let path = config.state.path.clone().unwrap_or_default();
         AppError::State(StoreError::Damaged { path, why: "it does not say what was read".to_owned() })
     })?;
-    let ledger = Ledger::restore(ledger_settings(config), kept, pairs, entries, now);
-    info!(conversations, pairs = ledger.label_sets(), "counting goes on from the checkpoint");
+    let mut ledger = Ledger::restore(ledger_settings(config), kept, pairs, conversations);
+    if let Some(store) = store {
+        store.conversations(|id, entry| ledger.take_back(id, entry, now)).map_err(AppError::State)?;
+    }
+    let forgotten = ledger.forget_pairs(now - signed_millis(config.metrics.forget_pairs_after));
+    info!(conversations, pairs = ledger.label_sets(), forgotten, "counting goes on from the checkpoint");
     Ok((ledger, plan))
 }
 

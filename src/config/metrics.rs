@@ -28,6 +28,8 @@ pub struct MetricsSettings {
     pub max_label_sets: usize,
     /// How long facts of the moment are shown when no poll succeeds.
     pub stale_after: Duration,
+    /// After how long a silence a pair is dropped when the process starts.
+    pub forget_pairs_after: Duration,
 }
 
 /// Reads the section.
@@ -40,6 +42,7 @@ pub(super) fn read(from: &mut Reader<'_>) -> Option<MetricsSettings> {
     let recent_window = from.duration("metrics.recent_window", LONGER_THAN_ZERO);
     let max_label_sets = from.value("metrics.max_label_sets", |text| whole(text, 2..=MOST_LABEL_SETS));
     let stale_after = from.duration("metrics.stale_after", LONGER_THAN_ZERO);
+    let forget_pairs_after = from.duration("metrics.forget_pairs_after", LONGER_THAN_ZERO);
     let (mut reply_bounds, reply_target) = (reply_bounds?, reply_target?);
     // The share of kept promises must be exact, and only a bound is.
     if let Err(place) = reply_bounds.binary_search(&millis(reply_target)) {
@@ -54,6 +57,7 @@ pub(super) fn read(from: &mut Reader<'_>) -> Option<MetricsSettings> {
         recent_window: recent_window?,
         max_label_sets: max_label_sets?,
         stale_after: stale_after?,
+        forget_pairs_after: forget_pairs_after?,
     })
 }
 

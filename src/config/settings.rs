@@ -196,6 +196,8 @@ pub const SETTINGS: &[Setting] = &[
         "(bot, team) pairs per account; the rest fold into `bot=\"__overflow__\",team=\"__overflow__\"`"),
     S::new("metrics.stale_after", Kind::Duration, Value("15m"),
         "without a successful poll for so long, the gauges of active, waiting and recent conversations are no longer shown"),
+    S::new("metrics.forget_pairs_after", Kind::Duration, Value("30d"),
+        "pairs in which nothing was counted for so long leave when the exporter is started next"),
     S::new("log.level", Kind::Choice(&["error", "warn", "info", "debug", "trace"]), Value("info"),
         "the least that is logged: `error`, `warn`, `info`, `debug` or `trace`"),
     S::new("log.format", Kind::Choice(&["logfmt", "json"]), Value("logfmt"), "`logfmt` or `json`, on stderr"),

@@ -3,31 +3,99 @@
 //! Nothing that identifies a customer or an operator has a field here, so nothing of the kind can leak further on.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use super::label::label_values;
 use super::time::UnixMillis;
 
-/// The `_id` of a record, cheap to clone. It leaves the process only in exemplars and at debug level.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConversationId(Arc<str>);
+/// The `_id` of a record, small and cheap to clone. It leaves the process only in exemplars and at debug level.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ConversationId(Spelling);
+
+/// A ledger of a million conversations is mostly their ids: those that the upstream's database makes take 12 bytes.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Spelling {
+    /// An ObjectId of MongoDB, spelt as 24 lower-case hexadecimal digits.
+    Object([u8; OBJECT_BYTES]),
+    /// Whatever else. The pointer is a thin one, so that the other kind needs no more room for its sake.
+    Text(Arc<Box<str>>),
+}
+
+const OBJECT_BYTES: usize = 12;
+
+/// Room to spell an id in, see [`ConversationId::spell`].
+pub type SpellingRoom = [u8; 2 * OBJECT_BYTES];
 
 impl ConversationId {
-    /// The identifier as the upstream spells it.
-    pub fn as_str(&self) -> &str {
-        &self.0
+    /// The identifier as the upstream spells it, written to `room` if it is not kept as text.
+    pub fn spell<'a>(&'a self, room: &'a mut SpellingRoom) -> &'a str {
+        match &self.0 {
+            Spelling::Text(text) => text,
+            Spelling::Object(bytes) => {
+                for (digits, byte) in room.chunks_exact_mut(2).zip(bytes) {
+                    digits.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+                }
+                std::str::from_utf8(room).unwrap_or_default()
+            }
+        }
     }
 }
 
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+fn object_bytes(text: &str) -> Option<[u8; OBJECT_BYTES]> {
+    let digits: &SpellingRoom = text.as_bytes().try_into().ok()?;
+    let (mut bytes, mut invalid) = ([0; OBJECT_BYTES], 0);
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        let (high, low) = (DIGIT_VALUES[usize::from(pair[0])], DIGIT_VALUES[usize::from(pair[1])]);
+        invalid |= high | low;
+        *byte = high << 4 | low & 15;
+    }
+    // One look at the end is quicker than one at each digit.
+    (invalid < NO_DIGIT).then_some(bytes)
+}
+
+const NO_DIGIT: u8 = 0x10;
+/// What a byte stands for as a lower-case hexadecimal digit; upper case is another spelling, hence another id.
+const DIGIT_VALUES: [u8; 256] = {
+    let mut values = [NO_DIGIT; 256];
+    let mut digit = 0;
+    while digit < DIGITS.len() {
+        values[DIGITS[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    values
+};
+
 impl From<&str> for ConversationId {
     fn from(id: &str) -> Self {
-        Self(id.into())
+        Self(object_bytes(id).map_or_else(|| Spelling::Text(Arc::new(id.into())), Spelling::Object))
+    }
+}
+
+impl Hash for ConversationId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match &self.0 {
+            // As numbers, which hashers take in fewer steps than bytes. The two kinds need not be told apart.
+            Spelling::Object([a, b, c, d, rest @ ..]) => {
+                state.write_u64(u64::from_ne_bytes(*rest));
+                state.write_u32(u32::from_ne_bytes([*a, *b, *c, *d]));
+            }
+            Spelling::Text(text) => text.hash(state),
+        }
     }
 }
 
 impl fmt::Display for ConversationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.spell(&mut [0; 2 * OBJECT_BYTES]))
+    }
+}
+
+impl fmt::Debug for ConversationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
     }
 }
 
@@ -168,11 +236,11 @@ pub struct Conversation {
     /// `origin`.
     pub origin: Origin,
     /// The `bot` label.
-    pub bot: Box<str>,
+    pub bot: Arc<str>,
     /// The `team` label.
-    pub team: Box<str>,
+    pub team: Arc<str>,
     /// `company.id` as text.
-    pub company: Option<Box<str>>,
+    pub company: Option<Arc<str>>,
     /// `timeRepliedOperator`, milliseconds; `None` when null, negative or unreadable.
     pub reply: Option<u64>,
     /// `conversationDuration`, milliseconds; `None` when null, negative or unreadable.
@@ -197,5 +265,28 @@ impl Conversation {
     /// Whether state or reason say that the stint was handed on.
     pub const fn is_transferred(&self) -> bool {
         self.state.is_transfer() || self.reason.is_transfer()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_spelt_as_it_came_and_is_small() {
+        for id in [
+            "6481f0d9af1c2b0012345678",
+            "6481F0D9AF1C2B0012345678",
+            "6481f0d9af1c2b001234567",
+            "6481f0d9af1c2b0012345678a",
+            "6481f0d9af1c2b001234567g",
+            "g481f0d9af1c2b0012345678",
+            "ids of other kinds, \u{1f600}",
+            "",
+        ] {
+            assert_eq!(ConversationId::from(id).to_string(), id);
+        }
+        assert_ne!(ConversationId::from("6481f0d9af1c2b0012345678"), ConversationId::from("6481F0D9AF1C2B0012345678"));
+        assert_eq!(size_of::<ConversationId>(), 16);
     }
 }

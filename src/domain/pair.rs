@@ -34,6 +34,8 @@ pub struct Pair {
     pub labels: PairLabels,
     /// Since when the series of the pair count, apart from those that carry a start of their own.
     pub start: UnixMillis,
+    /// When something was last counted here; the time of making until then.
+    pub last_event: UnixMillis,
     /// `jelou_conversations_started_total` by origin, sorted.
     pub started: Vec<(Origin, Counter)>,
     /// `jelou_conversations_ended_total` by state and reason, sorted.
@@ -59,6 +61,7 @@ impl Pair {
         Self {
             labels,
             start,
+            last_event: start,
             started: Vec::new(),
             ended: vec![((State::Closed, Reason::ClosedByOperator), zero), ((State::Expired, Reason::Expired), zero)],
             unanswered: 0,

@@ -1,13 +1,12 @@
 //! The body of a 200: bytes to rows.
 
-use std::borrow::Cow;
-
 use jiff::tz::TimeZone;
 use serde_json::value::RawValue;
 
 use super::dates::Dates;
 use super::error::BodyError;
 use super::lenient::{Obj, Rows};
+use super::names::Names;
 use super::wire::{Answer, Pagination, Record};
 use super::{message, salvage};
 use crate::domain::conversation::{Conversation, ConversationId, Origin, Reason, State, bot_label, team_label};
@@ -35,18 +34,19 @@ pub struct Decoded {
 pub fn decode(body: &[u8], range: Range, zone: &TimeZone) -> Result<Decoded, BodyError> {
     let dates = Dates::new(zone, range);
     if let Ok(answer) = serde_json::from_slice::<Obj<Answer<'_, Obj<Record<'_>>>>>(body) {
-        let (mut records, pagination) = listed(answer)?;
-        if let Some(rows) = in_one_pass(&mut records, &dates) {
+        let (records, pagination) = listed(answer)?;
+        if let Some(rows) = in_one_pass(&records, &dates) {
             return Ok(Decoded::new(rows, pagination));
         }
     }
     row_by_row(body, &dates)
 }
 
-fn in_one_pass(records: &mut [Obj<Record<'_>>], dates: &Dates<'_>) -> Option<Vec<Row>> {
+fn in_one_pass(records: &[Obj<Record<'_>>], dates: &Dates<'_>) -> Option<Vec<Row>> {
+    let mut names = Names::default();
     let mut rows = Vec::with_capacity(records.len());
-    for Obj(record) in records {
-        rows.push(row(record.as_mut()?, dates)?);
+    for record in records {
+        rows.push(row(record.get()?, dates, &mut names)?);
     }
     Some(rows)
 }
@@ -57,7 +57,8 @@ fn row_by_row(body: &[u8], dates: &Dates<'_>) -> Result<Decoded, BodyError> {
     let answer = serde_json::from_str::<Obj<Answer<'_, &RawValue>>>(&text)
         .map_err(|error| if error.is_eof() { BodyError::Cut } else { BodyError::not_json(&text) })?;
     let (records, pagination) = listed(answer)?;
-    let rows = records.into_iter().map(|raw| salvage::read(raw, |record| row(record, dates))).collect();
+    let mut names = Names::default();
+    let rows = records.into_iter().map(|raw| salvage::read(raw, |record| row(record, dates, &mut names))).collect();
     Ok(Decoded::new(rows, pagination))
 }
 
@@ -75,17 +76,24 @@ fn listed<R>(Obj(answer): Obj<Answer<'_, R>>) -> Result<(Vec<R>, Pagination), Bo
 }
 
 /// The row that a record makes; `None` without an `_id`: it needs a name that only its bytes can give.
-fn row(record: &mut Record<'_>, dates: &Dates<'_>) -> Option<Row> {
+fn row(record: &Record<'_>, dates: &Dates<'_>, names: &mut Names) -> Option<Row> {
     let id = ConversationId::from(record.id.get().filter(|id| !id.is_empty())?);
     Some(match record.start.get().and_then(|text| dates.start(text)) {
-        Some(start) => Row::Conversation(conversation(id, start, record, dates)),
+        Some(start) => Row::Conversation(conversation(id, start, record, dates, names)),
         None => Row::Rejected(Rejected { identity: id, why: "startAt is missing or no date" }),
     })
 }
 
-fn conversation(id: ConversationId, start: UnixMillis, record: &mut Record<'_>, dates: &Dates<'_>) -> Conversation {
+fn conversation(
+    id: ConversationId,
+    start: UnixMillis,
+    record: &Record<'_>,
+    dates: &Dates<'_>,
+    names: &mut Names,
+) -> Conversation {
     let team = record.assignment.get().and_then(|assignment| assignment.team.get());
     let operator_team = record.operator.get().and_then(|operator| operator.team.get());
+    let company = record.company.get().and_then(|company| company.id.get()).map(str::trim).filter(|id| !id.is_empty());
     Conversation {
         id,
         start,
@@ -93,18 +101,12 @@ fn conversation(id: ConversationId, start: UnixMillis, record: &mut Record<'_>, 
         state: State::read(record.state.get()),
         reason: Reason::read(record.reason.get()),
         origin: Origin::read(record.origin.get()),
-        bot: bot_label(record.bot.get().and_then(|bot| bot.name.get())).into(),
-        team: team_label(team, operator_team).into(),
-        company: record.company.0.take().and_then(|company| company_id(company.id.0?)),
+        bot: names.shared(bot_label(record.bot.get().and_then(|bot| bot.name.get()))),
+        team: names.shared(team_label(team, operator_team)),
+        company: company.map(|id| names.shared(id)),
         reply: record.reply.0,
         stated_duration: record.duration.0,
     }
-}
-
-/// The id as text. One that came as a number owns its text already, which is passed on.
-fn company_id(id: Cow<'_, str>) -> Option<Box<str>> {
-    let trimmed = id.trim();
-    if trimmed.len() == id.len() { (!id.is_empty()).then(|| id.into()) } else { company_id(trimmed.into()) }
 }
 
 impl Decoded {

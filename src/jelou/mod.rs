@@ -17,6 +17,7 @@ pub mod decode;
 pub mod error;
 pub mod lenient;
 mod message;
+mod names;
 mod request;
 mod salvage;
 #[cfg(test)]

@@ -1,6 +1,10 @@
-//! The bytes of the checkpoint, schema 1: plain twins of the domain's types, written by postcard.
+//! The bytes of the checkpoint: plain twins of the domain's types, written by postcard.
 //!
-//! These types are frozen: a file with this schema must open for ever. A change needs a new schema beside this one.
+//! These types are frozen, for a file with any of these schemas must open for ever: a change needs a new schema, and a way
+//! to it in `upgrade`.
+//!
+//! * Schema 1: [`EntryBytes`], [`PairBytes`], [`StateBytes`].
+//! * Schema 2: pairs are [`KnownBytes`]: they remember when something was last counted, and may be forgotten.
 
 use std::sync::Arc;
 
@@ -9,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::conversation::{Origin, Reason, State};
 use crate::domain::distribution::{Distribution, DistributionParts, Layout};
 use crate::domain::label::{AmendedField, LabelValue, Tally};
-use crate::domain::ledger::{Decision, Entry, Kept, Narrow, Once, PairId};
+use crate::domain::ledger::{Decision, Entry, Kept, Known, Narrow, Once, PairId, PollNumber};
 use crate::domain::pair::{Counter, Pair, PairLabels};
 use crate::domain::plan::{KeptPlan, Sweep};
 use crate::domain::snapshot::Tallies;
@@ -42,6 +46,11 @@ fn at_place<K: LabelValue>(place: u8) -> Result<K, Unreadable> {
     K::ALL.get(usize::from(place)).copied().ok_or(Unreadable)
 }
 
+/// Schema 1 called a ledger's time before its first poll 0.
+fn poll_number(number: u64) -> Result<PollNumber, Unreadable> {
+    PollNumber::new(number.max(1)).ok_or(Unreadable)
+}
+
 #[derive(Serialize, Deserialize)]
 pub(super) struct EntryBytes {
     start: i64,
@@ -69,20 +78,21 @@ pub(super) struct EntryBytes {
 
 impl From<&Entry> for EntryBytes {
     fn from(entry: &Entry) -> Self {
+        let listed_in = entry.listed_in.get();
         let once = [entry.started, entry.ended, entry.replied, entry.lasted, entry.decided, entry.reopened];
         Self {
             start: entry.start.0,
-            end: entry.end.map(|end| end.0),
+            end: entry.end.instant().map(|end| end.0),
             state: place(entry.state),
             reason: place(entry.reason),
             origin: place(entry.origin),
             pair: entry.pair.0,
-            reply: entry.reply,
-            duration: entry.duration,
+            reply: entry.reply.duration(),
+            duration: entry.duration.duration(),
             decision: entry.decision.map(|decision| decision == Decision::Met),
-            listed_in: (entry.listed_in.start, entry.listed_in.end),
-            read_in: entry.read_in,
-            ended_in: entry.ended_in,
+            listed_in: (listed_in.start, listed_in.end),
+            read_in: entry.read_in.get(),
+            ended_in: entry.ended_in.map(PollNumber::get),
             once: once.map(|once| match once {
                 Once::Unseen => 0,
                 Once::Seen => 1,
@@ -113,17 +123,17 @@ impl TryFrom<EntryBytes> for Entry {
         };
         Ok(Self {
             start: UnixMillis(bytes.start),
-            end: bytes.end.map(UnixMillis),
+            end: bytes.end.map(UnixMillis).into(),
             state: at_place::<State>(bytes.state)?,
             reason: at_place::<Reason>(bytes.reason)?,
             origin: at_place::<Origin>(bytes.origin)?,
             pair: PairId(bytes.pair),
-            reply: bytes.reply,
-            duration: bytes.duration,
+            reply: bytes.reply.into(),
+            duration: bytes.duration.into(),
             decision: bytes.decision.map(|met| if met { Decision::Met } else { Decision::Missed }),
-            listed_in: Range::new(bytes.listed_in.0, bytes.listed_in.1),
-            read_in: bytes.read_in,
-            ended_in: bytes.ended_in,
+            listed_in: Range::new(bytes.listed_in.0, bytes.listed_in.1).into(),
+            read_in: poll_number(bytes.read_in)?,
+            ended_in: bytes.ended_in.map(poll_number).transpose()?,
             started: once(0)?,
             ended: once(1)?,
             replied: once(2)?,
@@ -227,30 +237,56 @@ impl From<&Pair> for PairBytes {
     }
 }
 
-impl TryFrom<PairBytes> for Pair {
-    type Error = Unreadable;
-
-    fn try_from(bytes: PairBytes) -> Result<Self, Unreadable> {
+impl PairBytes {
+    fn pair(self, last_event: i64) -> Result<Pair, Unreadable> {
         let counter = |value, start| Counter { value, start: UnixMillis(start) };
-        let mut started = Vec::with_capacity(bytes.started.len());
-        for (origin, value, start) in bytes.started {
+        let mut started = Vec::with_capacity(self.started.len());
+        for (origin, value, start) in self.started {
             started.push((at_place::<Origin>(origin)?, counter(value, start)));
         }
-        let mut ended = Vec::with_capacity(bytes.ended.len());
-        for (state, reason, value, start) in bytes.ended {
+        let mut ended = Vec::with_capacity(self.ended.len());
+        for (state, reason, value, start) in self.ended {
             ended.push(((at_place::<State>(state)?, at_place::<Reason>(reason)?), counter(value, start)));
         }
-        Ok(Self {
-            labels: PairLabels { bot: bytes.bot.into(), team: bytes.team.into() },
-            start: UnixMillis(bytes.start),
+        Ok(Pair {
+            labels: PairLabels { bot: self.bot.into(), team: self.team.into() },
+            start: UnixMillis(self.start),
+            last_event: UnixMillis(last_event),
             started,
             ended,
-            unanswered: bytes.unanswered,
-            met: bytes.met,
-            missed: bytes.missed,
-            reopened: bytes.reopened,
-            reply: bytes.reply.try_into()?,
-            duration: bytes.duration.try_into()?,
+            unanswered: self.unanswered,
+            met: self.met,
+            missed: self.missed,
+            reopened: self.reopened,
+            reply: self.reply.try_into()?,
+            duration: self.duration.try_into()?,
+        })
+    }
+}
+
+/// A place in the table of pairs.
+#[derive(Serialize, Deserialize)]
+pub(super) enum KnownBytes {
+    Live { counts: Box<PairBytes>, last_event: i64 },
+    Forgotten { bot: String, team: String },
+}
+
+impl From<&Known> for KnownBytes {
+    fn from(known: &Known) -> Self {
+        match known {
+            Known::Live(pair) => Self::Live { counts: Box::new((&**pair).into()), last_event: pair.last_event.0 },
+            Known::Forgotten(labels) => Self::Forgotten { bot: labels.bot.to_string(), team: labels.team.to_string() },
+        }
+    }
+}
+
+impl TryFrom<KnownBytes> for Known {
+    type Error = Unreadable;
+
+    fn try_from(bytes: KnownBytes) -> Result<Self, Unreadable> {
+        Ok(match bytes {
+            KnownBytes::Live { counts, last_event } => Self::Live(Arc::new(counts.pair(last_event)?)),
+            KnownBytes::Forgotten { bot, team } => Self::Forgotten(PairLabels { bot: bot.into(), team: team.into() }),
         })
     }
 }
@@ -266,7 +302,7 @@ pub(super) struct StateBytes {
     aged_out: u64,
     overflowed: u64,
     zero_line: Option<i64>,
-    series_start: i64,
+    pub(super) series_start: i64,
     poll: u64,
     overflow: Option<u32>,
     covered: Vec<(i64, i64)>,
@@ -289,7 +325,7 @@ impl StateBytes {
             overflowed: tallies.overflowed,
             zero_line: kept.zero_line.map(|at| at.0),
             series_start: kept.series_start.0,
-            poll: kept.poll,
+            poll: kept.poll.get(),
             overflow: kept.overflow.map(|id| id.0),
             covered: plan.covered.iter().map(|range| (range.start, range.end)).collect(),
             floor: plan.floor,
@@ -316,7 +352,7 @@ impl StateBytes {
             },
             zero_line: self.zero_line.map(UnixMillis),
             series_start: UnixMillis(self.series_start),
-            poll: self.poll,
+            poll: poll_number(self.poll)?,
             overflow: self.overflow.map(PairId),
         };
         let plan = KeptPlan {

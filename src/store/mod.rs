@@ -7,26 +7,26 @@ mod bytes;
 mod error;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use redb::{
-    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition, TableError,
-    TransactionError,
+    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageError,
+    TableDefinition, TableError, TransactionError,
 };
 use uuid::Uuid;
 
-use crate::domain::conversation::ConversationId;
-use crate::domain::ledger::{Changes, Entry, Kept};
-use crate::domain::pair::Pair;
+use crate::domain::conversation::{ConversationId, SpellingRoom};
+use crate::domain::ledger::{Changes, Entry, Kept, Known};
 use crate::domain::plan::KeptPlan;
-use bytes::{EntryBytes, PairBytes, StateBytes, Unreadable};
+use bytes::{EntryBytes, KnownBytes, StateBytes, Unreadable};
 pub use error::StoreError;
 
 /// The schema that is written.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 /// What the file remembers of itself.
 const ABOUT: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("about");
 const SCHEMA_KEY: &str = "schema";
@@ -44,9 +44,9 @@ pub struct Image {
     /// What was read.
     pub plan: KeptPlan,
     /// The pairs, in the order of their ids.
-    pub pairs: Vec<Pair>,
-    /// Every conversation that is remembered.
-    pub entries: Vec<(ConversationId, Entry)>,
+    pub pairs: Vec<Known>,
+    /// How many conversations are remembered, see [`Store::conversations`].
+    pub conversations: usize,
 }
 
 /// An open checkpoint. Only one process can have it open.
@@ -154,11 +154,25 @@ impl Store {
         if about.schema > SCHEMA {
             return Err(StoreError::Newer { path: path.to_owned(), found: about.schema, known: SCHEMA });
         }
+        if about.schema < SCHEMA {
+            upgrade::upgrade(&database, about.schema).map_err(|failure| failure.of(path))?;
+        }
         let tables = Tables::of(account);
         let image = read_image(&database, &tables).map_err(|failure| failure.of(path))?;
         let kept = read_state(&database, &tables).map_err(|failure| failure.of(path))?;
         let (path, instance_id) = (path.to_owned(), about.instance_id);
         Ok((Self { path, tables, instance_id, database: Some(database), kept, attempted: None }, image))
+    }
+
+    /// Hands over every conversation that the account's state remembered when it was opened, one at a time: they are too
+    /// many to be held twice.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn conversations(&self, each: impl FnMut(ConversationId, Entry)) -> Result<(), StoreError> {
+        let Some(database) = &self.database else { return Ok(()) };
+        read_entries(database, &self.tables, each).map_err(|failure| failure.of(&self.path))
     }
 
     /// `service.instance.id`: a UUID that was made with the file.
@@ -291,33 +305,48 @@ fn read_image(database: &Database, tables: &Tables) -> Result<Option<Image>, Fai
         if id.value() as usize != pairs.len() {
             return Err(Failure::Corrupt(format!("pair {} is missing", pairs.len())));
         }
-        pairs.push(Pair::try_from(bytes::read::<PairBytes>(pair.value())?)?);
+        pairs.push(Known::try_from(bytes::read::<KnownBytes>(pair.value())?)?);
     }
-    let mut entries = Vec::new();
-    for row in transaction.open_table(tables.entries())?.iter()? {
+    let conversations = usize::try_from(transaction.open_table(tables.entries())?.len()?).map_err(|_| Unreadable)?;
+    Ok(Some(Image { kept, plan, pairs, conversations }))
+}
+
+fn read_entries(
+    database: &Database,
+    tables: &Tables,
+    mut each: impl FnMut(ConversationId, Entry),
+) -> Result<(), Failure> {
+    let transaction = database.begin_read()?;
+    let entries = match transaction.open_table(tables.entries()) {
+        Err(TableError::TableDoesNotExist(_)) => return Ok(()),
+        entries => entries?,
+    };
+    let pairs = transaction.open_table(tables.pairs())?.len()?;
+    for row in entries.iter()? {
         let (id, entry) = row?;
         let entry = Entry::try_from(bytes::read::<EntryBytes>(entry.value())?)?;
-        if entry.pair.0 as usize >= pairs.len() {
+        if u64::from(entry.pair.0) >= pairs {
             return Err(Failure::Corrupt(format!("pair {} is missing", entry.pair.0)));
         }
-        entries.push((ConversationId::from(id.value()), entry));
+        each(ConversationId::from(id.value()), entry);
     }
-    Ok(Some(Image { kept, plan, pairs, entries }))
+    Ok(())
 }
 
 fn write(database: &Database, tables: &Tables, changes: &Changes<'_>, state: &[u8]) -> Result<(), Failure> {
     let transaction = database.begin_write()?;
     {
         let mut entries = transaction.open_table(tables.entries())?;
+        let mut room = SpellingRoom::default();
         for id in changes.gone {
-            entries.remove(id.as_str())?;
+            entries.remove(id.spell(&mut room))?;
         }
         for (id, entry) in &changes.entries {
-            entries.insert(id.as_str(), bytes::write(&EntryBytes::from(*entry)).as_slice())?;
+            entries.insert(id.spell(&mut room), bytes::write(&EntryBytes::from(*entry)).as_slice())?;
         }
         let mut pairs = transaction.open_table(tables.pairs())?;
         for (id, pair) in &changes.pairs {
-            pairs.insert(id.0, bytes::write(&PairBytes::from(*pair)).as_slice())?;
+            pairs.insert(id.0, bytes::write(&KnownBytes::from(*pair)).as_slice())?;
         }
         transaction.open_table(tables.state())?.insert(STATE_KEY, state)?;
     }

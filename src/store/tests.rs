@@ -99,7 +99,9 @@ fn reopened(folder: &Folder) -> (Store, Ledger, Plan) {
     let (store, image) = Store::open(&folder.file(), "default").unwrap();
     let image = image.expect("something was kept");
     let plan = Plan::restore(PLAN, image.plan).unwrap();
-    (store, Ledger::restore(settings(), image.kept, image.pairs, image.entries, at(NOW)), plan)
+    let mut ledger = Ledger::restore(settings(), image.kept, image.pairs, image.conversations);
+    store.conversations(|id, entry| ledger.take_back(id, entry, at(NOW))).unwrap();
+    (store, ledger, plan)
 }
 
 /// Everything that a ledger shows but the facts of the moment.
@@ -279,7 +281,7 @@ fn bounds_of_a_changed_configuration_stay_exact() {
     let image = Store::open(&folder.file(), "default").unwrap().1.unwrap();
     let changed =
         LedgerSettings { reply: Arc::new(Layout::new([60_000, 300_000], 3)), max_label_sets: 2, ..settings() };
-    let mut ledger = Ledger::restore(changed, image.kept, image.pairs, image.entries, at(NOW));
+    let mut ledger = Ledger::restore(changed, image.kept, image.pairs, 0);
     let pair = Arc::clone(&ledger.show(at(NOW)).unwrap().pairs[0]);
     assert_eq!(pair.reply.buckets().collect::<Vec<_>>(), [(60_000, 1), (300_000, 2)]);
     assert_eq!(pair.reply.layout().counted(), [5_000, 60_000, 300_000]);
@@ -309,7 +311,55 @@ fn a_schema_of_buckets_that_no_version_knew_is_refused() {
     let (mut ledger, mut plan) = counting();
     poll(&mut ledger, &mut plan, NOW + 60, vec![conversation(1, "a", Some(4_000))]);
     let changes = ledger.changes();
-    let mut written = PairBytes::from(changes.pairs[0].1);
-    written.reply.schema = 100;
-    assert!(Pair::try_from(written).is_err());
+    let KnownBytes::Live { mut counts, last_event } = KnownBytes::from(changes.pairs[0].1) else { panic!("no pair") };
+    counts.reply.schema = 100;
+    assert!(Known::try_from(KnownBytes::Live { counts, last_event }).is_err());
+}
+
+/// At starts, which are when the rule acts.
+#[test]
+fn forgetting_pairs_lasts_until_something_is_counted_in_them() {
+    let folder = Folder::new();
+    let (mut ledger, mut plan) = counting();
+    let (mut store, _) = Store::open(&folder.file(), "default").unwrap();
+    // Settled by the second poll, so that the pair is in use no longer.
+    for second in [60, 120] {
+        poll(
+            &mut ledger,
+            &mut plan,
+            NOW + second,
+            vec![conversation(2, "silent", Some(1)), conversation(4, "busy", None)],
+        );
+    }
+    let silent_since = at(NOW + 3_000);
+    poll(&mut ledger, &mut plan, NOW + 3_600, vec![conversation(6, "busy", None)]);
+    commit(&mut store, &mut ledger, &plan);
+    drop(store);
+    let teams = |ledger: &mut Ledger, now| -> Vec<(String, i64)> {
+        let shown = ledger.show(at(now)).unwrap().pairs;
+        shown.iter().map(|pair| (pair.labels.team.to_string(), pair.start.seconds() - NOW)).collect()
+    };
+
+    let (mut store, mut ledger, plan) = reopened(&folder);
+    assert_eq!(ledger.forget_pairs(silent_since), 1);
+    assert_eq!(teams(&mut ledger, NOW + 3_700), [("busy".into(), 0)]);
+    commit(&mut store, &mut ledger, &plan);
+    drop(store);
+
+    let (mut store, mut ledger, mut plan) = reopened(&folder);
+    // A sweep reads the settled conversation again: nothing is counted, and nothing was amended.
+    poll(&mut ledger, &mut plan, NOW + 3_800, vec![conversation(2, "silent", Some(1))]);
+    assert_eq!((teams(&mut ledger, NOW + 3_800), ledger.label_sets()), (vec![("busy".into(), 0)], 1));
+    assert_eq!(ledger.tallies().amendments.iter().map(|(_, count)| count).sum::<u64>(), 0);
+    // A new one begins it anew: from zero, since the last publication without it.
+    poll(&mut ledger, &mut plan, NOW + 3_900, vec![conversation(8, "silent", Some(2))]);
+    assert_eq!(teams(&mut ledger, NOW + 3_900), [("busy".into(), 0), ("silent".into(), 3_800)]);
+    commit(&mut store, &mut ledger, &plan);
+    drop(store);
+
+    let (_, mut ledger, _) = reopened(&folder);
+    let shown = ledger.show(at(NOW + 4_000)).unwrap().pairs;
+    let reborn = shown.iter().find(|pair| &*pair.labels.team == "silent").unwrap();
+    assert_eq!((reborn.reply.count(), reborn.reply.sum_millis()), (1, 2));
+    assert_eq!(reborn.started.iter().map(|(_, counter)| counter.value).sum::<u64>(), 1);
 }

@@ -1,7 +1,7 @@
 //! The whole exporter against whole counterparts: a simulated upstream in this process, the real binary, real servers.
 //!
 //! In reading order: `oracle` (the numbers are right), `errors` (whatever the upstream does), `kills` (whatever becomes
-//! of the process), `http`, `cli`, `stop`, `peers` (other people's programs read what we write).
+//! of the process), `schemas` (whichever version wrote the checkpoint), `http`, `cli`, `stop`, `peers` (other people's programs read what we write).
 
 #![allow(clippy::unwrap_used, reason = "in a test a failure is what it should be")]
 
@@ -11,5 +11,6 @@ mod http;
 mod kills;
 mod oracle;
 mod peers;
+mod schemas;
 mod stop;
 mod support;

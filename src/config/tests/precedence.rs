@@ -40,6 +40,7 @@ const VALUES: &[(&str, &str, &str)] = &[
     ("metrics.recent_window", "7s", "8s"),
     ("metrics.max_label_sets", "7", "8"),
     ("metrics.stale_after", "70s", "80s"),
+    ("metrics.forget_pairs_after", "8d", "9d"),
     ("log.level", "debug", "warn"),
     ("log.format", "json", "logfmt"),
 ];

@@ -75,6 +75,7 @@ fn each_bad_value_is_refused_with_its_key_and_a_way_out() {
         ("metrics.recent_window", "0s", "it must be longer than 0"),
         ("metrics.max_label_sets", "1", "a whole number from 2 to 1000000 is wanted"),
         ("metrics.stale_after", "0s", "it must be longer than 0"),
+        ("metrics.forget_pairs_after", "0s", "it must be longer than 0"),
         ("log.level", "loud", "one of error, warn, info, debug, trace is wanted"),
         ("log.format", "xml", "one of logfmt, json is wanted"),
     ] {

@@ -35,6 +35,11 @@ pub(super) struct Entries {
 }
 
 impl Entries {
+    /// An empty table that need not grow for so many.
+    pub(super) fn with_room_for(many: usize) -> Self {
+        Self { held: Vec::with_capacity(many), by_id: HashTable::with_capacity(many), ..Self::default() }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.by_id.len()
     }
@@ -85,17 +90,26 @@ impl Entries {
         self.gone.clear();
     }
 
-    /// Puts in an entry for an id that has none.
+    /// Puts in an entry for an id that has none; it is not kept yet.
     pub(super) fn insert(&mut self, hash: u64, id: ConversationId, entry: Entry) -> Slot {
-        let Self { held, free, by_id, hasher, changed, .. } = self;
+        let slot = self.place(hash, Held { id, entry, changed: true });
+        self.changed.push(slot);
+        slot
+    }
+
+    /// Puts in an entry as it is kept.
+    pub(super) fn take_back(&mut self, id: ConversationId, entry: Entry) -> Slot {
+        self.place(self.hash(&id), Held { id, entry, changed: false })
+    }
+
+    fn place(&mut self, hash: u64, new: Held) -> Slot {
+        let Self { held, free, by_id, hasher, .. } = self;
         let rehash = |slot: &Slot| held[slot.0 as usize].as_ref().map_or(0, |held| hasher.hash_one(&held.id));
         let slot = free.pop().unwrap_or(Slot(u32::try_from(held.len()).expect("memory ends before 2^32 entries do")));
         by_id.insert_unique(hash, slot, rehash);
-        changed.push(slot);
-        let new = Some(Held { id, entry, changed: true });
         match held.get_mut(slot.0 as usize) {
-            Some(place) => *place = new,
-            None => held.push(new),
+            Some(place) => *place = Some(new),
+            None => held.push(Some(new)),
         }
         slot
     }

@@ -4,6 +4,7 @@ use crate::domain::conversation::{Conversation, Origin, Reason, State};
 use crate::domain::time::{Range, UnixMillis};
 
 use super::pairs::PairId;
+use super::slim::{PollNumber, SlimMillis, SlimRange};
 
 /// Whether the reply target was met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,13 +61,13 @@ pub enum Narrow {
     Failed,
 }
 
-/// The ledger's memory of one `_id`: the latest reading, and what was counted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The ledger's memory of one `_id`: the latest reading, and what was counted. Its size is most of the process's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// `startAt` of the latest reading.
     pub start: UnixMillis,
     /// `endAt` of the latest reading.
-    pub end: Option<UnixMillis>,
+    pub end: SlimMillis,
     /// `state` of the latest reading.
     pub state: State,
     /// `endedReason` of the latest reading.
@@ -76,17 +77,17 @@ pub struct Entry {
     /// The pair of the latest reading's labels.
     pub pair: PairId,
     /// `timeRepliedOperator` of the latest reading, milliseconds.
-    pub reply: Option<u64>,
+    pub reply: SlimMillis,
     /// Of the latest ended reading.
-    pub duration: Option<u64>,
+    pub duration: SlimMillis,
     /// What the latest reading would decide; the first that was counted stands.
     pub decision: Option<Decision>,
     /// The range that listed it last.
-    pub listed_in: Range,
+    pub listed_in: SlimRange,
     /// The poll that read it last.
-    pub read_in: u64,
+    pub read_in: PollNumber,
     /// The poll that first saw it ended, since it was last seen active.
-    pub ended_in: Option<u64>,
+    pub ended_in: Option<PollNumber>,
     /// Whether it was seen at all.
     pub started: Once,
     /// Whether it was seen ended.
@@ -113,18 +114,18 @@ pub struct Entry {
 
 impl Entry {
     /// A first memory, in which nothing is counted yet.
-    pub(super) fn new(reading: &Conversation, pair: PairId, listed_in: Range, poll: u64) -> Self {
+    pub fn new(reading: &Conversation, pair: PairId, listed_in: Range, poll: PollNumber) -> Self {
         Self {
             start: reading.start,
-            end: reading.end,
+            end: reading.end.into(),
             state: reading.state,
             reason: reading.reason,
             origin: reading.origin,
             pair,
-            reply: reading.reply,
-            duration: None,
+            reply: reading.reply.into(),
+            duration: SlimMillis::NONE,
             decision: None,
-            listed_in,
+            listed_in: listed_in.into(),
             read_in: poll,
             ended_in: None,
             started: Once::Unseen,
@@ -139,6 +140,11 @@ impl Entry {
             vanished: false,
             settled: false,
         }
+    }
+
+    /// Whether it differs by more than that it was read again, which need not be kept: most readings say nothing new.
+    pub(super) fn says_other_than(&self, now: &Self) -> bool {
+        Self { read_in: now.read_in, listed_in: now.listed_in, ..*self } != *now
     }
 
     /// Whether the latest reading showed it active.
@@ -157,7 +163,7 @@ impl Entry {
         match self.narrow {
             Narrow::Proven => true,
             Narrow::Failed => false,
-            Narrow::Untried => !self.outside && self.listed_in.contains(self.start),
+            Narrow::Untried => !self.outside && self.listed_in.get().contains(self.start),
         }
     }
 
@@ -165,7 +171,17 @@ impl Entry {
     pub(super) const fn known_range(&self) -> Range {
         match self.narrow {
             Narrow::Proven => self.around_start(),
-            Narrow::Untried | Narrow::Failed => self.listed_in,
+            Narrow::Untried | Narrow::Failed => self.listed_in.get(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_takes_no_more_room_than_it_must() {
+        assert_eq!(size_of::<Entry>(), 72);
     }
 }

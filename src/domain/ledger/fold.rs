@@ -6,9 +6,11 @@ use super::entries::Slot;
 use super::entry::{Decision, Entry, Narrow};
 use super::moments::{Kind, Recent};
 use super::pairs::{PairId, Pairs};
+use super::slim::{PollNumber, SlimMillis};
 use super::{Folded, ForeignCompany, Ledger, LedgerSettings, Walked};
 use crate::domain::conversation::{Conversation, Origin, Reason, State};
 use crate::domain::label::{AmendedField, RecordResult, Tally, UnknownField};
+use crate::domain::pair::Pair;
 use crate::domain::reading::{Page, Row};
 use crate::domain::snapshot::Tallies;
 use crate::domain::time::{Range, UnixMillis};
@@ -48,9 +50,9 @@ impl Ledger {
         for row in walked.pages.iter().flat_map(|page| &page.rows) {
             let Row::Conversation(Conversation { company: Some(found), .. }) = row else { continue };
             match &known {
-                None => known = Some(Arc::from(&**found)),
+                None => known = Some(Arc::clone(found)),
                 Some(known) if **known == **found => {}
-                Some(known) => return Err(ForeignCompany { known: Arc::clone(known), found: found.clone() }),
+                Some(known) => return Err(ForeignCompany { known: Arc::clone(known), found: Arc::clone(found) }),
             }
         }
         self.company = known;
@@ -84,14 +86,13 @@ impl Ledger {
         let start = self.series_start;
         let hash = self.entries.hash(&reading.id);
         let known = self.entries.find(hash, &reading.id);
-        // A folded conversation stays folded, even if there is room for its labels by now.
-        let folded_before = known.and_then(|slot| self.entries.get(slot)).is_some_and(|entry| entry.folded);
-        let (pair, full) = match folded_before {
-            true => (self.pairs.overflow(start), true),
-            false => self.pairs.admit(&reading.bot, &reading.team, start),
+        let (pair, full) = match known.and_then(|slot| self.entries.get(slot)) {
+            // A folded conversation stays folded, even if there is room for its labels by now.
+            Some(entry) if entry.folded => (self.pairs.overflow(start), true),
+            own => self.pairs.admit(&reading.bot, &reading.team, own.map(|entry| entry.pair), start),
         };
         let slot = known.unwrap_or_else(|| {
-            self.count_start(reading.start);
+            self.starts.add(reading.start.seconds());
             self.tallies.overflowed += u64::from(full);
             let slot =
                 self.entries.insert(hash, reading.id.clone(), Entry::new(reading, pair, walked.range, self.poll));
@@ -100,7 +101,7 @@ impl Ledger {
         });
         let Some(entry) = self.entries.get_mut(slot) else { return };
         entry.folded = full;
-        let before = entry.clone();
+        let before = *entry;
         let mut desk = Desk {
             settings: &self.settings,
             pairs: &mut self.pairs,
@@ -118,11 +119,14 @@ impl Ledger {
         desk.reply(reading, entry);
         desk.state(reading, entry);
         desk.decision(reading, entry);
+        if !entry.settled {
+            // Its gauges are to be seen.
+            desk.pairs.wake(entry.pair, start);
+        }
 
         let settled = entry.settled;
-        // Most readings of known records say nothing new; that they were read again need not be kept. New ones are noted.
-        let differs =
-            known.is_some() && Entry { read_in: entry.read_in, listed_in: entry.listed_in, ..before.clone() } != *entry;
+        // New ones are noted as they come in.
+        let differs = known.is_some() && before.says_other_than(entry);
         folded.records.count(match known {
             None => RecordResult::New,
             Some(_) if is_changed(&before, entry) => RecordResult::Changed,
@@ -138,8 +142,8 @@ impl Ledger {
     /// Keeps the look-ups by start in step with the entry.
     fn index(&mut self, slot: Slot, before: &Entry, start: UnixMillis, settled: bool) {
         if before.start != start {
-            self.uncount_start(before.start);
-            self.count_start(start);
+            self.starts.take(before.start.seconds());
+            self.starts.add(start.seconds());
             self.unsettled.remove(&(before.start, slot));
         }
         if settled {
@@ -159,15 +163,20 @@ struct Desk<'a> {
     /// Whether what happens now is counted, or only seen.
     counting: bool,
     series_start: UnixMillis,
-    poll: u64,
+    poll: PollNumber,
     seen_at: UnixMillis,
 }
 
 impl Desk<'_> {
+    /// The pair, for something to be counted in it.
+    fn pair(&mut self, id: PairId) -> &mut Pair {
+        self.pairs.count_in(id, self.series_start, self.seen_at)
+    }
+
     /// Notes where the record was found; true when it is newly found to be dated outside the range that listed it.
     fn locate(&mut self, reading: &Conversation, entry: &mut Entry, walked: &Walked) -> bool {
         entry.read_in = self.poll;
-        entry.listed_in = walked.range;
+        entry.listed_in = walked.range.into();
         entry.vanished = false;
         if walked.narrow && walked.range.contains(reading.start) {
             entry.narrow = Narrow::Proven;
@@ -193,23 +202,25 @@ impl Desk<'_> {
         entry.origin = reading.origin;
         self.pairs.show_origin(pair, reading.origin, self.series_start);
         if entry.started.happen(self.counting) {
-            self.pairs.change(pair).started_mut(reading.origin, self.series_start).value += 1;
+            let start = self.series_start;
+            self.pair(pair).started_mut(reading.origin, start).value += 1;
         }
     }
 
     /// Rules **reply**, **amended**.
     fn reply(&mut self, reading: &Conversation, entry: &mut Entry) {
-        let before = std::mem::replace(&mut entry.reply, reading.reply);
+        let now = SlimMillis::from(reading.reply);
+        let before = std::mem::replace(&mut entry.reply, now);
         match reading.reply {
             Some(reply) if !entry.replied.seen() => {
                 if entry.replied.happen(self.counting) {
-                    self.pairs.change(entry.pair).reply.record(reply);
+                    self.pair(entry.pair).reply.record(reply);
                 }
                 if !entry.outside {
                     self.recent.push(Kind::Reply, entry.pair, reading.start + clamped(reply), reply);
                 }
             }
-            now if before.is_some() && now != before && entry.replied.counted() => {
+            _ if !before.is_none() && now != before && entry.replied.counted() => {
                 self.tallies.amendments.count(AmendedField::ReplyTime);
             }
             _ => {}
@@ -231,10 +242,10 @@ impl Desk<'_> {
         } else if entry.ended_in.take().is_some() {
             entry.settled = false;
             if entry.reopened.happen(self.counting) {
-                self.pairs.change(entry.pair).reopened += 1;
+                self.pair(entry.pair).reopened += 1;
             }
         }
-        (entry.end, entry.state, entry.reason) = (reading.end, reading.state, reading.reason);
+        (entry.end, entry.state, entry.reason) = (reading.end.into(), reading.state, reading.reason);
     }
 
     /// Rules **ended**, **unanswered**, **duration**.
@@ -242,23 +253,25 @@ impl Desk<'_> {
         let how = (reading.state, reading.reason);
         self.pairs.show_end(entry.pair, how, self.series_start);
         if entry.ended.happen(self.counting) {
-            let pair = self.pairs.change(entry.pair);
-            pair.ended_mut(how, self.series_start).value += 1;
-            pair.unanswered += u64::from(reading.reply.is_none() && is_eligible(reading, self.settings));
+            let (start, settings) = (self.series_start, self.settings);
+            let pair = self.pair(entry.pair);
+            pair.ended_mut(how, start).value += 1;
+            pair.unanswered += u64::from(reading.reply.is_none() && is_eligible(reading, settings));
         }
         let duration = reading.duration();
-        let before = std::mem::replace(&mut entry.duration, duration);
+        let now = SlimMillis::from(duration);
+        let before = std::mem::replace(&mut entry.duration, now);
         match duration {
             Some(duration) if !entry.lasted.seen() => {
                 if entry.lasted.happen(self.counting) {
-                    self.pairs.change(entry.pair).duration.record(duration);
+                    self.pair(entry.pair).duration.record(duration);
                 }
                 if !entry.outside {
                     let at = reading.end.unwrap_or(reading.start + clamped(duration));
                     self.recent.push(Kind::Duration, entry.pair, at, duration);
                 }
             }
-            now if before.is_some() && now != before && entry.lasted.counted() => {
+            _ if !before.is_none() && now != before && entry.lasted.counted() => {
                 self.tallies.amendments.count(AmendedField::Duration);
             }
             _ => {}
@@ -270,7 +283,7 @@ impl Desk<'_> {
         let Some(decision) = decide(reading, entry, self.settings, self.seen_at) else { return };
         let before = entry.decision.replace(decision);
         if entry.decided.happen(self.counting) {
-            let pair = self.pairs.change(entry.pair);
+            let pair = self.pair(entry.pair);
             match decision {
                 Decision::Met => pair.met += 1,
                 Decision::Missed => pair.missed += 1,

@@ -2,16 +2,16 @@
 //!
 //! Facts of the moment are not kept (rule **stale**): the recent percentiles are worked out again from the entries.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::entries::Entries;
 use super::entry::Entry;
 use super::moments::{Kind, Recent};
-use super::pairs::{PairId, Pairs};
-use super::{Ledger, LedgerSettings};
+use super::pairs::{Known, PairId, Pairs};
+use super::starts::Starts;
+use super::{Ledger, LedgerSettings, PollNumber};
 use crate::domain::conversation::ConversationId;
-use crate::domain::pair::Pair;
 use crate::domain::snapshot::Tallies;
 use crate::domain::time::UnixMillis;
 
@@ -27,7 +27,7 @@ pub struct Kept {
     /// Since when series count that are made next.
     pub series_start: UnixMillis,
     /// The number of the latest poll.
-    pub poll: u64,
+    pub poll: PollNumber,
     /// The overflow pair, if there is one.
     pub overflow: Option<PairId>,
 }
@@ -48,7 +48,7 @@ pub struct Changes<'a> {
     /// Entries that are gone. One may be among `entries` too, if its id came back: remove first.
     pub gone: &'a [ConversationId],
     /// Pairs that are new or differ.
-    pub pairs: Vec<(PairId, &'a Pair)>,
+    pub pairs: Vec<(PairId, &'a Known)>,
     /// All the rest, changed or not.
     pub kept: Kept,
 }
@@ -77,21 +77,16 @@ impl Ledger {
         self.pairs.settle();
     }
 
-    /// The ledger that was kept, counting on by these settings.
+    /// The ledger that was kept, counting on by these settings, but for its conversations: they are handed over one by
+    /// one to [`Ledger::take_back`], as they are too many to be held twice. There are `conversations` of them.
     ///
-    /// `pairs` stand in the order of their ids; entries that refer to none of them are not taken in.
-    pub fn restore(
-        settings: LedgerSettings,
-        kept: Kept,
-        pairs: Vec<Pair>,
-        entries: impl IntoIterator<Item = (ConversationId, Entry)>,
-        now: UnixMillis,
-    ) -> Self {
+    /// `pairs` stand in the order of their ids.
+    pub fn restore(settings: LedgerSettings, kept: Kept, pairs: Vec<Known>, conversations: usize) -> Self {
         let pairs = Pairs::restore(settings.max_label_sets, &settings.reply, &settings.duration, pairs, kept.overflow);
-        let mut ledger = Self {
-            entries: Entries::default(),
+        Self {
+            entries: Entries::with_room_for(conversations),
             unsettled: BTreeSet::new(),
-            starts: BTreeMap::new(),
+            starts: Starts::default(),
             pairs,
             tallies: kept.tallies,
             company: kept.company,
@@ -102,35 +97,32 @@ impl Ledger {
             poll: kept.poll,
             missing: Vec::new(),
             settings,
-        };
-        for (id, entry) in entries {
-            if (entry.pair.0 as usize) < ledger.pairs.len() {
-                ledger.take_back(id, entry, now);
-            }
         }
-        ledger.committed();
-        ledger
     }
 
-    fn take_back(&mut self, id: ConversationId, entry: Entry, now: UnixMillis) {
+    /// Takes back a conversation that was kept; one that refers to no pair is not taken in. What happened within the
+    /// recent window until `now` counts in the recent percentiles again.
+    pub fn take_back(&mut self, id: ConversationId, entry: Entry, now: UnixMillis) {
+        if entry.pair.0 as usize >= self.pairs.table().len() {
+            return;
+        }
         let since = now - self.settings.recent_window;
         let mut recall = |kind, at: UnixMillis, millis| {
             if !entry.outside && at > since {
                 self.recent.push(kind, entry.pair, at, millis);
             }
         };
-        if let Some(reply) = entry.reply {
-            recall(Kind::Reply, entry.start + i64::try_from(reply).unwrap_or(i64::MAX), reply);
+        let after = |millis| entry.start + i64::try_from(millis).unwrap_or(i64::MAX);
+        if let Some(reply) = entry.reply.duration() {
+            recall(Kind::Reply, after(reply), reply);
         }
-        if let Some(duration) = entry.duration {
-            let worked_out = entry.start + i64::try_from(duration).unwrap_or(i64::MAX);
-            recall(Kind::Duration, entry.end.unwrap_or(worked_out), duration);
+        if let Some(duration) = entry.duration.duration() {
+            recall(Kind::Duration, entry.end.instant().unwrap_or(after(duration)), duration);
         }
-        self.count_start(entry.start);
-        let (start, settled) = (entry.start, entry.settled);
-        let slot = self.entries.insert(self.entries.hash(&id), id, entry);
-        if !settled {
-            self.unsettled.insert((start, slot));
+        self.starts.add(entry.start.seconds());
+        let slot = self.entries.take_back(id, entry);
+        if !entry.settled {
+            self.unsettled.insert((entry.start, slot));
         }
     }
 }

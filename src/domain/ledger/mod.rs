@@ -7,7 +7,7 @@
 //! * `fold`: what a reading moves
 //! * `pairs`: the counters it moves, by bot and team
 //! * `moments`: gauges and recent percentiles
-//! * `stretches`: what has to be asked for again
+//! * `stretches`: what has to be asked for again; `starts`: how many pages that takes
 //! * `kept`: what a checkpoint keeps
 
 mod entries;
@@ -16,17 +16,20 @@ mod fold;
 mod kept;
 mod moments;
 mod pairs;
+mod slim;
+mod starts;
 mod stretches;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use super::conversation::Origin;
 use super::distribution::Layout;
 use super::label::{RecordResult, Tally, UnknownField};
+use super::pair::Pair;
 use super::reading::Page;
 use super::snapshot::{Conversations, Tallies};
 use super::time::{Range, UnixMillis};
@@ -34,8 +37,10 @@ use entries::{Entries, Slot};
 pub use entry::{Decision, Entry, Narrow, Once};
 pub use kept::{Changes, Kept};
 use moments::Recent;
-pub use pairs::PairId;
 use pairs::Pairs;
+pub use pairs::{Known, PairId};
+pub use slim::{PollNumber, SlimMillis, SlimRange};
+use starts::Starts;
 pub use stretches::Stretch;
 
 /// By which rules the ledger counts.
@@ -98,7 +103,7 @@ pub struct ForeignCompany {
     /// The company of the state.
     pub known: Arc<str>,
     /// The company that the record names.
-    pub found: Box<str>,
+    pub found: Arc<str>,
 }
 
 impl fmt::Display for ForeignCompany {
@@ -132,8 +137,7 @@ pub struct Ledger {
     entries: Entries,
     /// By start: those that are asked for again.
     unsettled: BTreeSet<(UnixMillis, Slot)>,
-    /// How many known conversations started in each second.
-    starts: BTreeMap<i64, u32>,
+    starts: Starts,
     pairs: Pairs,
     tallies: Tallies,
     company: Option<Arc<str>>,
@@ -143,7 +147,7 @@ pub struct Ledger {
     /// Since when series count that are made now.
     series_start: UnixMillis,
     last_success: Option<UnixMillis>,
-    poll: u64,
+    poll: PollNumber,
     /// Unsettled ones that a complete walk over their range did not show in this poll.
     missing: Vec<Slot>,
 }
@@ -156,7 +160,7 @@ impl Ledger {
             settings,
             entries: Entries::default(),
             unsettled: BTreeSet::new(),
-            starts: BTreeMap::new(),
+            starts: Starts::default(),
             pairs,
             tallies: Tallies { start: now, ..Tallies::default() },
             company: None,
@@ -164,14 +168,14 @@ impl Ledger {
             zero_line: None,
             series_start: initial_start,
             last_success: None,
-            poll: 0,
+            poll: PollNumber::FIRST,
             missing: Vec::new(),
         }
     }
 
     /// A new poll begins: what is read from now on belongs to it.
     pub fn begin_poll(&mut self) {
-        self.poll += 1;
+        self.poll = self.poll.next();
         self.missing.clear();
     }
 
@@ -190,7 +194,7 @@ impl Ledger {
     /// The poll succeeded, at `now`: facts of the moment are as of then.
     pub fn succeed(&mut self, now: UnixMillis) {
         self.last_success = Some(now);
-        self.recent.settle(now, self.settings.recent_window, self.pairs.len());
+        self.recent.settle(now, self.settings.recent_window, self.pairs.table().len());
     }
 
     /// The initial range has been walked completely: counting begins (rule **zero-line**).
@@ -213,14 +217,14 @@ impl Ledger {
     pub fn show(&mut self, now: UnixMillis) -> Option<Conversations> {
         self.zero_line?;
         self.series_start = now;
-        let mut order: Vec<usize> = (0..self.pairs.len()).collect();
-        let table = self.pairs.table();
-        order.sort_unstable_by(|a, b| table[*a].labels.cmp(&table[*b].labels));
+        let live = self.pairs.table().iter().enumerate();
+        let mut order: Vec<(usize, &Arc<Pair>)> = live.filter_map(|(at, known)| Some((at, known.live()?))).collect();
+        order.sort_unstable_by(|(_, a), (_, b)| a.labels.cmp(&b.labels));
         let moments = self.last_success.map(|_| {
             let moments = self.moments();
-            order.iter().map(|at| moments[*at]).collect()
+            order.iter().map(|(at, _)| moments[*at]).collect()
         });
-        let pairs = order.iter().map(|at| Arc::clone(&table[*at])).collect();
+        let pairs = order.into_iter().map(|(_, pair)| Arc::clone(pair)).collect();
         let moments_until = self.last_success.unwrap_or(now) + self.settings.stale_after;
         Some(Conversations { pairs, moments, moments_until })
     }
@@ -251,8 +255,16 @@ impl Ledger {
     }
 
     /// How many (bot, team) pairs there are.
-    pub fn label_sets(&self) -> usize {
-        self.pairs.len()
+    pub const fn label_sets(&self) -> usize {
+        self.pairs.live()
+    }
+
+    /// Drops the pairs in which nothing was counted since `silent_since` and no unsettled conversation is (rule
+    /// **forgetting pairs**). Returns how many.
+    pub fn forget_pairs(&mut self, silent_since: UnixMillis) -> usize {
+        let unsettled = self.unsettled.iter().filter_map(|(_, slot)| self.entries.get(*slot));
+        let in_use = unsettled.map(|entry| entry.pair).collect();
+        self.pairs.forget(silent_since, &in_use)
     }
 
     /// Drops what was listed last by a range that ended before `horizon` (rules **aged out**, **floor**).
@@ -263,7 +275,7 @@ impl Ledger {
         for slot in old {
             let Some(entry) = self.entries.remove(slot) else { continue };
             let end = entry.known_range().end;
-            self.uncount_start(entry.start);
+            self.starts.take(entry.start.seconds());
             forgotten.entries += 1;
             // One second later: a range shares its border second, and what lies there would come back unknown.
             forgotten.floor = forgotten.floor.max(Some(end + 1));
@@ -273,18 +285,5 @@ impl Ledger {
             }
         }
         forgotten
-    }
-
-    fn count_start(&mut self, start: UnixMillis) {
-        *self.starts.entry(start.seconds()).or_default() += 1;
-    }
-
-    fn uncount_start(&mut self, start: UnixMillis) {
-        if let Some(count) = self.starts.get_mut(&start.seconds()) {
-            *count -= 1;
-            if *count == 0 {
-                self.starts.remove(&start.seconds());
-            }
-        }
     }
 }

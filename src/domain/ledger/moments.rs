@@ -57,7 +57,7 @@ impl Ledger {
     /// The facts of the moment by pair, in the order of their ids.
     pub(super) fn moments(&self) -> Vec<Moment> {
         let mut moments = self.recent.settled.clone();
-        moments.resize(self.pairs.len(), Moment::default());
+        moments.resize(self.pairs.table().len(), Moment::default());
         for (start, slot) in &self.unsettled {
             let Some(entry) = self.entries.get(*slot) else { continue };
             if entry.vanished || !entry.is_active() {

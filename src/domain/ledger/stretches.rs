@@ -1,6 +1,6 @@
 //! What has to be asked for again: the unsettled conversations that this poll has not read yet, in few requests.
 
-use super::Ledger;
+use super::{Ledger, PollNumber};
 use crate::domain::time::Range;
 
 /// No wider than this, seconds, are ranges made by joining them.
@@ -14,7 +14,7 @@ pub struct Stretch {
     /// Whether the range was chosen by the starts of the records.
     pub narrow: bool,
     /// The poll that last read the one of its conversations that has waited longest.
-    pub read_in: u64,
+    pub read_in: PollNumber,
 }
 
 impl Ledger {
@@ -32,7 +32,11 @@ impl Ledger {
                 continue;
             }
             if !entry.asks_narrow() {
-                ranges.push(Stretch { range: from(floor, entry.listed_in), narrow: false, read_in: entry.read_in });
+                ranges.push(Stretch {
+                    range: from(floor, entry.listed_in.get()),
+                    narrow: false,
+                    read_in: entry.read_in,
+                });
                 continue;
             }
             let own = from(floor, entry.around_start());
@@ -54,10 +58,7 @@ impl Ledger {
     }
 
     fn known_between(&self, first: i64, last: i64) -> u64 {
-        if last < first {
-            return 0;
-        }
-        self.starts.range(first..=last).map(|(_, count)| u64::from(*count)).sum()
+        self.starts.between(first, last)
     }
 
     /// How many known conversations started in this range: what a walk over it will cost.

@@ -1,0 +1,47 @@
+//! Older schemas to the newest one, a step at a time, all in one transaction.
+
+use redb::{Database, ReadableDatabase, ReadableTable, TableHandle, WriteTransaction};
+
+use super::bytes::{self, KnownBytes, PairBytes, StateBytes};
+use super::{ABOUT, Failure, SCHEMA, SCHEMA_KEY, STATE_KEY, Tables};
+
+/// Rewrites what a file of schema `from` says otherwise than a new one. A crash in between leaves it as it was.
+pub(super) fn upgrade(database: &Database, from: u32) -> Result<(), Failure> {
+    let accounts = accounts(database)?;
+    let transaction = database.begin_write()?;
+    if from < 2 {
+        for account in &accounts {
+            remember_events(&transaction, &Tables::of(account))?;
+        }
+    }
+    transaction.open_table(ABOUT)?.insert(SCHEMA_KEY, bytes::write(&SCHEMA).as_slice())?;
+    transaction.commit()?;
+    Ok(())
+}
+
+fn accounts(database: &Database) -> Result<Vec<String>, Failure> {
+    let transaction = database.begin_read()?;
+    let names = transaction.list_tables()?;
+    Ok(names.filter_map(|table| Some(table.name().strip_prefix("state/")?.to_owned())).collect())
+}
+
+/// Schema 2: a pair remembers when something was last counted in it. Of older ones is known that they were there at the
+/// last publication, and they are not forgotten earlier than had they last counted then.
+fn remember_events(transaction: &WriteTransaction, tables: &Tables) -> Result<(), Failure> {
+    let last_event = {
+        let state = transaction.open_table(tables.state())?;
+        let Some(state) = state.get(STATE_KEY)? else { return Ok(()) };
+        bytes::read::<StateBytes>(state.value())?.series_start
+    };
+    let mut pairs = transaction.open_table(tables.pairs())?;
+    let mut rewritten = Vec::new();
+    for row in pairs.iter()? {
+        let (id, counts) = row?;
+        let counts = Box::new(bytes::read::<PairBytes>(counts.value())?);
+        rewritten.push((id.value(), bytes::write(&KnownBytes::Live { counts, last_event })));
+    }
+    for (id, pair) in rewritten {
+        pairs.insert(id, pair.as_slice())?;
+    }
+    Ok(())
+}
