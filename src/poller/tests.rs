@@ -521,3 +521,13 @@ async fn an_old_stretch_that_is_refused_is_no_refusal_of_the_poll() {
         "polling does not slow down: {newest:?}"
     );
 }
+
+/// A local clock that was never set must not make a burst of what started since the time that it shows.
+#[tokio::test(start_paused = true)]
+async fn zero_line_covers_what_lies_ahead_of_the_local_clock() {
+    let (mut bench, poller) = Bench::new(25, vec![active("a", -12 * HOUR)]);
+    bench.off.store(-24 * HOUR * 1000, Ordering::SeqCst);
+    tokio::spawn(poller.run());
+    let first = bench.until(|snapshot| snapshot.conversations.is_some()).await;
+    assert_eq!(started(&first), 1);
+}
