@@ -17,7 +17,7 @@ use crate::domain::plan::{Plan, PlanSettings};
 use crate::domain::snapshot::{Own, Snapshot};
 use crate::domain::time::UnixMillis;
 use crate::jelou::{Budget, Client};
-use crate::poller::{Parts, Poller, PollerSettings};
+use crate::poller::{Parts, Poller, PollerSettings, Traces};
 use crate::push::{Protocol, PushOptions};
 use crate::render::otlp::HistogramKind;
 use crate::store::{Image, Store, StoreError};
@@ -70,6 +70,7 @@ pub(super) fn poller(config: &Config, clock: &Arc<dyn Clock>) -> Result<Assemble
         own,
         account: api.account.as_str().into(),
         store,
+        traces: Traces::off(),
     };
     let (poller, snapshots) = Poller::new(settings, parts);
     Ok(Assembled { poller, snapshots, instance_id })

@@ -116,6 +116,34 @@ impl ApiError {
         }
     }
 
+    /// Whether the failure may concern one page only, so that the others are worth asking for.
+    pub const fn is_of_one_page(&self) -> bool {
+        matches!(self, Self::ServerError { .. } | Self::BadBody(_))
+    }
+
+    /// Whether a range that is too wide may fail so.
+    pub const fn may_be_too_wide(&self) -> bool {
+        matches!(
+            self,
+            Self::InvalidRequest { status: 422, .. } | Self::ServerError { status: 500, .. } | Self::Timeout { .. }
+        )
+    }
+
+    /// The HTTP status, if that is what tells the error.
+    pub const fn http_status(&self) -> Option<u16> {
+        match self {
+            Self::Unauthorized { status, .. }
+            | Self::InvalidRequest { status, .. }
+            | Self::ServerError { status, .. }
+            | Self::Redirected { status, .. } => Some(*status),
+            Self::NotFound { .. } => Some(404),
+            Self::RateLimited { .. } => Some(429),
+            Self::NoCompany => Some(500),
+            Self::Timeout { .. } | Self::Connect { .. } => None,
+            Self::BadBody(_) => Some(200),
+        }
+    }
+
     /// How long the upstream wants to be left alone, from now.
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {

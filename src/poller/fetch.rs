@@ -20,6 +20,8 @@ use crate::domain::walk::{Step, Walk};
 use crate::jelou::budget::LONGEST_PAUSE;
 use crate::jelou::{ApiError, Budget};
 
+use super::traces::Traces;
+
 /// How often a request is sent before its failure is taken for an answer.
 const ATTEMPTS: u32 = 6;
 /// Pages in a row that may be passed over because they cannot be read.
@@ -88,6 +90,8 @@ pub(super) struct Fetcher<U> {
     silent_until: Option<Instant>,
     /// The upstream's total was found not to hold, and that was said.
     distrust_said: bool,
+    /// The poll that requests belong to.
+    traces: Traces,
     /// The secret's file was found to hold another secret than the one that was refused.
     new_secret: bool,
 }
@@ -99,7 +103,13 @@ impl<U: Upstream> Fetcher<U> {
         clock: Arc<dyn Clock>,
         jitter: Box<dyn FnMut() -> f64 + Send>,
     ) -> Self {
-        Self { upstream, budget, clock, jitter, silent_until: None, distrust_said: false, new_secret: false }
+        let traces = Traces::off();
+        Self { upstream, budget, clock, jitter, silent_until: None, distrust_said: false, traces, new_secret: false }
+    }
+
+    /// What is asked from here on belongs to this poll.
+    pub(super) fn trace(&mut self, poll: &Traces) {
+        self.traces = poll.clone();
     }
 
     pub(super) const fn upstream(&self) -> &U {
@@ -207,10 +217,12 @@ impl<U: Upstream> Fetcher<U> {
             self.budget.acquire().await;
             own.budget_wait = millis(self.budget.waited());
             let (began, sent) = (Instant::now(), self.clock.now());
+            let span = self.traces.request(range, page, attempt);
             let result = self.upstream.conversations(range, page).await;
             own.api_request_duration.record(millis(began.elapsed()));
             let error = match result {
                 Ok(answer) => {
+                    span.answered(answer.rows.len());
                     own.api_requests.count(Outcome::Ok);
                     if let Some(date) = answer.server_date {
                         // The header is cut to the second: its middle is the best guess.
@@ -222,6 +234,7 @@ impl<U: Upstream> Fetcher<U> {
                 }
                 Err(error) => error,
             };
+            span.failed(&error);
             own.api_requests.count(error.outcome());
             if error.outcome() == Outcome::Unauthorized {
                 match self.upstream.reload_secret() {

@@ -12,6 +12,8 @@ use crate::domain::snapshot::{Conversations, Own, Snapshot, Tallies};
 use crate::domain::time::UnixMillis;
 use crate::store::{Store, StoreError};
 
+use super::traces::Traces;
+
 /// What may be shown of the conversations: what was committed last.
 pub(super) struct Shown {
     pub(super) conversations: Option<Conversations>,
@@ -57,6 +59,7 @@ impl Keeper {
         plan: &Plan,
         own: &mut Own,
         now: UnixMillis,
+        traces: &Traces,
     ) -> Result<(), StoreError> {
         let Some(store) = &mut self.store else {
             ledger.committed();
@@ -71,6 +74,8 @@ impl Keeper {
             return Ok(());
         }
         let began = Instant::now();
+        let mut span = traces.step("commit");
+        span.count("jelou.changes", changes.entries.len() + changes.gone.len());
         let result = blocking(|| store.commit(&changes, &plan));
         let checkpoint = own.checkpoint.get_or_insert_default();
         match &result {
@@ -86,6 +91,7 @@ impl Keeper {
                 ledger.committed();
             }
             Err(why) => {
+                span.failed(why);
                 if self.failed == 0 {
                     error!(error = %why, "the state cannot be kept: what was kept before is served until it can");
                 }

@@ -9,6 +9,8 @@ mod report;
 mod slow;
 #[cfg(test)]
 mod tests;
+mod traces;
+mod walks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,17 +20,18 @@ use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
 
 use crate::clock::Clock;
-use crate::domain::label::{PollResult, WalkResult};
-use crate::domain::ledger::{Ledger, Walked};
-use crate::domain::plan::{Clocks, NARROWEST, Plan};
+use crate::domain::label::PollResult;
+use crate::domain::ledger::Ledger;
+use crate::domain::plan::{Clocks, Plan};
 use crate::domain::snapshot::{Checkpoint, Own, Snapshot};
-use crate::domain::time::{Range, UnixMillis};
+use crate::domain::time::UnixMillis;
 use crate::jelou::{ApiError, Budget};
 use crate::store::Store;
+use fetch::Fetcher;
 pub use fetch::Upstream;
-use fetch::{End, Fetcher};
 use keep::{Keeper, Shown};
 pub use report::PollError;
+pub use traces::Traces;
 
 /// Refused polls in a row after which polling slows down.
 const REFUSALS: u32 = 5;
@@ -71,6 +74,8 @@ pub struct Parts<U> {
     pub account: Arc<str>,
     /// The checkpoint, if state is to outlive the process.
     pub store: Option<Store>,
+    /// Where it tells of its work.
+    pub traces: Traces,
 }
 
 /// Polls the upstream and publishes snapshots.
@@ -90,6 +95,10 @@ pub struct Poller<U> {
     /// Requests that slices may still take.
     slice_credit: f64,
     zone_said: bool,
+    /// Where spans are made.
+    traces: Traces,
+    /// The same for the poll under way.
+    trace: Traces,
     /// When the last poll began, by the clock that never steps and by the local one.
     last_began: Option<(Instant, UnixMillis)>,
     publish: watch::Sender<Arc<Snapshot>>,
@@ -109,7 +118,7 @@ struct Deadlines {
 impl<U: Upstream> Poller<U> {
     /// A poller, and where its snapshots appear; the first one is there at once.
     pub fn new(settings: PollerSettings, parts: Parts<U>) -> (Self, watch::Receiver<Arc<Snapshot>>) {
-        let Parts { upstream, budget, clock, jitter, mut ledger, plan, mut own, account, store } = parts;
+        let Parts { upstream, budget, clock, jitter, mut ledger, plan, mut own, account, store, traces } = parts;
         let now = clock.now();
         own.checkpoint = store.is_some().then(Checkpoint::default);
         let shown = Shown { conversations: ledger.show(now), tallies: ledger.tallies().clone() };
@@ -128,6 +137,8 @@ impl<U: Upstream> Poller<U> {
             page_rows: settings.page_size,
             slice_credit: 0.0,
             zone_said: false,
+            trace: Traces::off(),
+            traces,
             last_began: None,
             publish,
         };
@@ -184,6 +195,8 @@ impl<U: Upstream> Poller<U> {
     async fn poll(&mut self, deadlines: Deadlines) -> Result<(), PollError> {
         let began = Instant::now();
         let before = report::Marks::of(&self.own);
+        self.trace = self.traces.poll();
+        self.fetcher.trace(&self.trace);
         self.notice_step(began);
         self.own.last_poll = Some(self.clock.now());
         self.ledger.begin_poll();
@@ -214,6 +227,7 @@ impl<U: Upstream> Poller<U> {
         self.ledger.end_poll();
         // A failure is counted and said by the keeper, and ends the next poll before it asks for anything.
         let _ = self.publish();
+        self.trace.end_poll(before.trace(&self.own), result.as_ref().err().map(PollError::kind));
         result
     }
 
@@ -334,73 +348,10 @@ impl<U: Upstream> Poller<U> {
         failure.map_or(Ok(()), Err)
     }
 
-    /// Walks a range, in parts if need be, and folds and publishes what each walk brought.
-    async fn read(&mut self, range: Range, narrow: bool, retry_until: Instant) -> Result<(), PollError> {
-        let mut parts = self.plan.parts(range);
-        parts.reverse();
-        let mut failure = None;
-        while let Some(part) = parts.pop() {
-            if let Some(until) = self.fetcher.silent_beyond(retry_until) {
-                return Err(PollError::Silenced { wait: until.saturating_duration_since(Instant::now()) });
-            }
-            let (walked, end) = self.fetcher.walk(part, narrow, retry_until, &mut self.own).await;
-            if matches!(end, End::TooWide) {
-                self.plan.too_wide(part);
-                let middle = part.start + (part.width() / 2).max(NARROWEST);
-                parts.push(Range::new(middle.min(part.end), part.end));
-                parts.push(Range::new(part.start, middle.min(part.end)));
-                continue;
-            }
-            self.own.walks.count(match end {
-                End::Complete => WalkResult::Complete,
-                End::Incomplete => WalkResult::Incomplete,
-                End::Failed(_) | End::TooWide => WalkResult::Failed,
-            });
-            self.fold(&walked)?;
-            self.publish()?;
-            match end {
-                End::Complete | End::TooWide => {}
-                End::Incomplete => failure = failure.or(Some(PollError::Incomplete { range: part })),
-                End::Failed(error) if error.is_of_one_page() => {
-                    failure = failure.or(Some(PollError::Api { range: part, error }));
-                }
-                End::Failed(error) => return Err(PollError::Api { range: part, error }),
-            }
-        }
-        match failure {
-            Some(failure) => Err(failure),
-            None => {
-                self.ledger.read_in_parts(range);
-                Ok(())
-            }
-        }
-    }
-
-    fn fold(&mut self, walked: &Walked) -> Result<(), PollError> {
-        if let Some(rows) = walked.rows_on_a_full_page() {
-            self.page_rows = rows;
-        }
-        let folded = self.ledger.fold(walked)?;
-        for (result, count) in folded.records.iter() {
-            self.own.records.add(result, count);
-        }
-        for (field, count) in folded.unknown_values.iter() {
-            self.own.unknown_values.add(field, count);
-        }
-        if let Some(by) = folded.outside_by.filter(|_| !std::mem::replace(&mut self.zone_said, true)) {
-            warn!(
-                hours = format!("{:+.2}", by as f64 / 3_600_000.0),
-                "the upstream lists conversations that are dated outside the range that was asked for: its dates are \
-                 probably in another zone than api.timezone says"
-            );
-        }
-        Ok(())
-    }
-
     /// Commits, then publishes: nothing is ever shown that a crash could take back.
     fn publish(&mut self) -> Result<(), PollError> {
         let now = self.clock.now();
-        let kept = self.keeper.keep(&mut self.ledger, &self.plan, &mut self.own, now);
+        let kept = self.keeper.keep(&mut self.ledger, &self.plan, &mut self.own, now, &self.trace);
         if kept.is_ok() {
             self.shown = Shown { conversations: self.ledger.show(now), tallies: self.ledger.tallies().clone() };
             self.own.company = self.ledger.company().cloned();
@@ -432,20 +383,5 @@ impl<U: Upstream> Poller<U> {
 
     fn clocks_at(&self, now: UnixMillis) -> Clocks {
         Clocks { now, offset: self.own.clock_offset }
-    }
-}
-
-impl ApiError {
-    /// Whether the failure may concern one page only, so that the others are worth asking for.
-    pub(crate) const fn is_of_one_page(&self) -> bool {
-        matches!(self, Self::ServerError { .. } | Self::BadBody(_))
-    }
-
-    /// Whether a range that is too wide may fail so.
-    pub(crate) const fn may_be_too_wide(&self) -> bool {
-        matches!(
-            self,
-            Self::InvalidRequest { status: 422, .. } | Self::ServerError { status: 500, .. } | Self::Timeout { .. }
-        )
     }
 }

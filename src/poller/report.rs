@@ -53,6 +53,18 @@ impl PollError {
         matches!(self, Self::Api { error, .. } if error.is_refusal())
     }
 
+    /// The kind, without anything that the upstream said.
+    pub(super) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Api { error, .. } | Self::Stretch { error, .. } => error.outcome().as_str(),
+            Self::Incomplete { .. } => "incomplete",
+            Self::Silenced { .. } => "silenced",
+            Self::Company(_) => "foreign_company",
+            Self::Commit(_) => "commit",
+            Self::InitialRange => "initial_range",
+        }
+    }
+
     /// Whether the failure may concern one range only, so that the others are worth asking for.
     pub const fn is_of_one_range(&self) -> bool {
         match self {
@@ -123,6 +135,17 @@ impl Marks {
             changed: own.records.get(RecordResult::Changed),
             rejected: own.records.get(RecordResult::Rejected),
         }
+    }
+
+    /// What the poll's span says of it.
+    pub(super) fn trace(&self, own: &Own) -> [(&'static str, u64); 4] {
+        let now = Self::of(own);
+        [
+            ("jelou.requests", now.requests - self.requests),
+            ("jelou.walks", now.walks - self.walks),
+            ("jelou.conversations.new", now.new - self.new),
+            ("jelou.conversations.changed", now.changed - self.changed),
+        ]
     }
 
     /// The one line that tells of the poll.

@@ -6,6 +6,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use opentelemetry::global::BoxedTracer;
+use opentelemetry::trace::{Status, TracerProvider};
+use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
 use tokio::time::{Instant, advance};
 
 use super::*;
@@ -16,7 +19,7 @@ use crate::domain::label::{Outcome, RecordResult};
 use crate::domain::ledger::LedgerSettings;
 use crate::domain::plan::PlanSettings;
 use crate::domain::reading::{Page, Row};
-use crate::domain::time::UnixMillis;
+use crate::domain::time::{Range, UnixMillis};
 use crate::jelou::ApiError;
 
 /// When the tests begin, Unix time.
@@ -178,6 +181,7 @@ impl Bench {
             own: Own::new(clock.now(), "", 300_000, 60_000),
             account: "default".into(),
             store: None,
+            traces: Traces::off(),
         };
         let settings = PollerSettings { interval: Duration::from_secs(60), requests_per_second: 2.0, page_size: 50 };
         let (poller, snapshots) = Poller::new(settings, parts);
@@ -530,4 +534,36 @@ async fn zero_line_covers_what_lies_ahead_of_the_local_clock() {
     tokio::spawn(poller.run());
     let first = bench.until(|snapshot| snapshot.conversations.is_some()).await;
     assert_eq!(started(&first), 1);
+}
+
+/// One span a poll, and within it one for each request, fold and commit, with what went wrong.
+#[tokio::test(start_paused = true)]
+async fn traces_tell_of_polls_requests_and_folds() {
+    let (bench, mut poller) = Bench::new(1, vec![active("secret-id", -60)]);
+    let spans = InMemorySpanExporter::default();
+    let provider = SdkTracerProvider::builder().with_simple_exporter(spans.clone()).build();
+    poller.traces = Traces::new(BoxedTracer::new(Box::new(provider.tracer("test"))));
+    bench.fake.world().faults = [ApiError::RateLimited { retry_after: None }].into();
+    poller.poll(poller.deadlines(Instant::now())).await.unwrap();
+
+    let spans = spans.get_finished_spans().unwrap();
+    let named = |name: &str| spans.iter().filter(|span| span.name == name).collect::<Vec<_>>();
+    let [poll] = named("poll")[..] else { panic!("{spans:?}") };
+    let (requests, folds) = (named("request"), named("fold"));
+    assert_eq!(requests.len() + folds.len() + 1, spans.len());
+    assert!(requests.len() >= 2 && !folds.is_empty());
+    for span in requests.iter().chain(&folds) {
+        assert_eq!(span.parent_span_id, poll.span_context.span_id());
+    }
+    let value = |span: &SpanData, key: &str| {
+        span.attributes.iter().find(|pair| pair.key.as_str() == key).map(|pair| pair.value.to_string())
+    };
+    assert_eq!(value(requests[0], "http.response.status_code").as_deref(), Some("429"));
+    assert_eq!(value(requests[0], "http.request.resend_count").as_deref(), Some("0"));
+    assert_eq!(requests[0].status, Status::error("rate_limited"));
+    assert_eq!(value(requests[1], "http.response.status_code").as_deref(), Some("200"));
+    assert_eq!(value(requests[1], "http.request.resend_count").as_deref(), Some("1"));
+    assert_eq!(value(requests[1], "jelou.page").as_deref(), Some("1"));
+    assert_eq!(value(poll, "jelou.conversations.new").as_deref(), Some("1"));
+    assert!(!format!("{spans:?}").contains("secret-id"));
 }

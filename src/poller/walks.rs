@@ -1,0 +1,79 @@
+//! Walks: a range is read, folded, committed and published, in parts where the upstream cannot answer it whole.
+
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::fetch::End;
+use super::{PollError, Poller, Upstream};
+use crate::domain::label::WalkResult;
+use crate::domain::ledger::Walked;
+use crate::domain::plan::NARROWEST;
+use crate::domain::time::Range;
+
+impl<U: Upstream> Poller<U> {
+    /// Walks a range, in parts if need be, and folds and publishes what each walk brought.
+    pub(super) async fn read(&mut self, range: Range, narrow: bool, retry_until: Instant) -> Result<(), PollError> {
+        let mut parts = self.plan.parts(range);
+        parts.reverse();
+        let mut failure = None;
+        while let Some(part) = parts.pop() {
+            if let Some(until) = self.fetcher.silent_beyond(retry_until) {
+                return Err(PollError::Silenced { wait: until.saturating_duration_since(Instant::now()) });
+            }
+            let (walked, end) = self.fetcher.walk(part, narrow, retry_until, &mut self.own).await;
+            if matches!(end, End::TooWide) {
+                self.plan.too_wide(part);
+                let middle = part.start + (part.width() / 2).max(NARROWEST);
+                parts.push(Range::new(middle.min(part.end), part.end));
+                parts.push(Range::new(part.start, middle.min(part.end)));
+                continue;
+            }
+            self.own.walks.count(match end {
+                End::Complete => WalkResult::Complete,
+                End::Incomplete => WalkResult::Incomplete,
+                End::Failed(_) | End::TooWide => WalkResult::Failed,
+            });
+            self.fold(&walked)?;
+            self.publish()?;
+            match end {
+                End::Complete | End::TooWide => {}
+                End::Incomplete => failure = failure.or(Some(PollError::Incomplete { range: part })),
+                End::Failed(error) if error.is_of_one_page() => {
+                    failure = failure.or(Some(PollError::Api { range: part, error }));
+                }
+                End::Failed(error) => return Err(PollError::Api { range: part, error }),
+            }
+        }
+        match failure {
+            Some(failure) => Err(failure),
+            None => {
+                self.ledger.read_in_parts(range);
+                Ok(())
+            }
+        }
+    }
+
+    fn fold(&mut self, walked: &Walked) -> Result<(), PollError> {
+        if let Some(rows) = walked.rows_on_a_full_page() {
+            self.page_rows = rows;
+        }
+        let mut span = self.trace.step("fold");
+        span.count("jelou.rows", walked.pages.iter().map(|page| page.rows.len()).sum());
+        let folded = self.ledger.fold(walked).inspect_err(|error| span.failed(error))?;
+        drop(span);
+        for (result, count) in folded.records.iter() {
+            self.own.records.add(result, count);
+        }
+        for (field, count) in folded.unknown_values.iter() {
+            self.own.unknown_values.add(field, count);
+        }
+        if let Some(by) = folded.outside_by.filter(|_| !std::mem::replace(&mut self.zone_said, true)) {
+            warn!(
+                hours = format!("{:+.2}", by as f64 / 3_600_000.0),
+                "the upstream lists conversations that are dated outside the range that was asked for: its dates are \
+                 probably in another zone than api.timezone says"
+            );
+        }
+        Ok(())
+    }
+}
