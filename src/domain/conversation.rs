@@ -170,7 +170,7 @@ label_values! {
 impl State {
     /// Reads the field of a record; a missing or unknown state is [`State::Other`].
     pub fn read(text: Option<&str>) -> Self {
-        text.and_then(|text| Self::named(text.trim())).unwrap_or(Self::Other)
+        text.and_then(Self::named).unwrap_or(Self::Other)
     }
 
     /// Whether this state says that the stint was handed on.
@@ -182,10 +182,8 @@ impl State {
 impl Reason {
     /// Reads the field of a record: missing or empty is [`Reason::None`], unknown [`Reason::Other`].
     pub fn read(text: Option<&str>) -> Self {
-        match text.map(str::trim) {
-            None | Some("") => Self::None,
-            Some(text) => Self::named(text).unwrap_or(Self::Other),
-        }
+        let nothing_known = |text: &str| if text.trim().is_empty() { Self::None } else { Self::Other };
+        text.map_or(Self::None, |text| Self::named(text).unwrap_or_else(|| nothing_known(text)))
     }
 
     /// Whether this reason says that the stint was handed on.
@@ -197,10 +195,8 @@ impl Reason {
 impl Origin {
     /// Reads the field of a record: missing or empty is [`Origin::None`], unknown [`Origin::Other`].
     pub fn read(text: Option<&str>) -> Self {
-        match text.map(str::trim) {
-            None | Some("") => Self::None,
-            Some(text) => Self::named(text).unwrap_or(Self::Other),
-        }
+        let nothing_known = |text: &str| if text.trim().is_empty() { Self::None } else { Self::Other };
+        text.map_or(Self::None, |text| Self::named(text).unwrap_or_else(|| nothing_known(text)))
     }
 }
 

@@ -30,12 +30,14 @@ macro_rules! label_values {
                 match self { $(Self::$variant => $text,)+ }
             }
 
-            /// The value that is spelt so, in upper or lower case.
+            /// The value that is spelt so, in upper or lower case, whatever white space is around it.
             pub fn named(text: &str) -> Option<Self> {
                 let all = || Self::ALL.iter().copied();
                 // Nearly always it is spelt as we spell it, and that is quicker to see.
-                all().find(|value| value.as_str() == text)
-                    .or_else(|| all().find(|value| value.as_str().eq_ignore_ascii_case(text)))
+                all().find(|value| value.as_str() == text).or_else(|| {
+                    let text = text.trim();
+                    all().find(|value| value.as_str().eq_ignore_ascii_case(text))
+                })
             }
         }
 

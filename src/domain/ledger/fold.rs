@@ -5,12 +5,12 @@ use std::sync::Arc;
 use super::entries::Slot;
 use super::entry::{Decision, Entry, Narrow};
 use super::moments::{Kind, Recent};
+use super::news::News;
 use super::pairs::{PairId, Pairs};
 use super::slim::{PollNumber, SlimMillis};
 use super::{Folded, ForeignCompany, Ledger, LedgerSettings, Walked};
 use crate::domain::conversation::{Conversation, Origin, Reason, State};
 use crate::domain::label::{AmendedField, RecordResult, Tally, UnknownField};
-use crate::domain::pair::Pair;
 use crate::domain::reading::{Page, Row};
 use crate::domain::snapshot::Tallies;
 use crate::domain::time::{Range, UnixMillis};
@@ -111,6 +111,7 @@ impl Ledger {
             series_start: start,
             poll: self.poll,
             seen_at,
+            news: News::default(),
         };
         if desk.locate(reading, entry, walked) {
             folded.outside_by.get_or_insert_with(|| distance(reading.start, walked.range));
@@ -119,9 +120,12 @@ impl Ledger {
         desk.reply(reading, entry);
         desk.state(reading, entry);
         desk.decision(reading, entry);
-        if !entry.settled {
+        let news = desk.news;
+        if !news.is_none() {
+            news.count_in(self.pairs.count_in(entry.pair, start, seen_at), start);
+        } else if !entry.settled {
             // Its gauges are to be seen.
-            desk.pairs.wake(entry.pair, start);
+            self.pairs.wake(entry.pair, start);
         }
 
         let settled = entry.settled;
@@ -165,14 +169,11 @@ struct Desk<'a> {
     series_start: UnixMillis,
     poll: PollNumber,
     seen_at: UnixMillis,
+    /// What is to be counted when all of the reading has been looked at.
+    news: News,
 }
 
 impl Desk<'_> {
-    /// The pair, for something to be counted in it.
-    fn pair(&mut self, id: PairId) -> &mut Pair {
-        self.pairs.count_in(id, self.series_start, self.seen_at)
-    }
-
     /// Notes where the record was found; true when it is newly found to be dated outside the range that listed it.
     fn locate(&mut self, reading: &Conversation, entry: &mut Entry, walked: &Walked) -> bool {
         entry.read_in = self.poll;
@@ -202,8 +203,7 @@ impl Desk<'_> {
         entry.origin = reading.origin;
         self.pairs.show_origin(pair, reading.origin, self.series_start);
         if entry.started.happen(self.counting) {
-            let start = self.series_start;
-            self.pair(pair).started_mut(reading.origin, start).value += 1;
+            self.news.started = Some(reading.origin);
         }
     }
 
@@ -214,7 +214,7 @@ impl Desk<'_> {
         match reading.reply {
             Some(reply) if !entry.replied.seen() => {
                 if entry.replied.happen(self.counting) {
-                    self.pair(entry.pair).reply.record(reply);
+                    self.news.reply = Some(reply);
                 }
                 if !entry.outside {
                     self.recent.push(Kind::Reply, entry.pair, reading.start + clamped(reply), reply);
@@ -241,9 +241,7 @@ impl Desk<'_> {
             return;
         } else if entry.ended_in.take().is_some() {
             entry.settled = false;
-            if entry.reopened.happen(self.counting) {
-                self.pair(entry.pair).reopened += 1;
-            }
+            self.news.reopened = entry.reopened.happen(self.counting);
         }
         (entry.end, entry.state, entry.reason) = (reading.end.into(), reading.state, reading.reason);
     }
@@ -253,10 +251,8 @@ impl Desk<'_> {
         let how = (reading.state, reading.reason);
         self.pairs.show_end(entry.pair, how, self.series_start);
         if entry.ended.happen(self.counting) {
-            let (start, settings) = (self.series_start, self.settings);
-            let pair = self.pair(entry.pair);
-            pair.ended_mut(how, start).value += 1;
-            pair.unanswered += u64::from(reading.reply.is_none() && is_eligible(reading, settings));
+            self.news.ended = Some(how);
+            self.news.unanswered = reading.reply.is_none() && is_eligible(reading, self.settings);
         }
         let duration = reading.duration();
         let now = SlimMillis::from(duration);
@@ -264,7 +260,7 @@ impl Desk<'_> {
         match duration {
             Some(duration) if !entry.lasted.seen() => {
                 if entry.lasted.happen(self.counting) {
-                    self.pair(entry.pair).duration.record(duration);
+                    self.news.duration = Some(duration);
                 }
                 if !entry.outside {
                     let at = reading.end.unwrap_or(reading.start + clamped(duration));
@@ -283,11 +279,7 @@ impl Desk<'_> {
         let Some(decision) = decide(reading, entry, self.settings, self.seen_at) else { return };
         let before = entry.decision.replace(decision);
         if entry.decided.happen(self.counting) {
-            let pair = self.pair(entry.pair);
-            match decision {
-                Decision::Met => pair.met += 1,
-                Decision::Missed => pair.missed += 1,
-            }
+            self.news.decided = Some(decision);
         } else if entry.decided.counted() && before.is_some_and(|before| before != decision) {
             self.tallies.amendments.count(AmendedField::Decision);
         }

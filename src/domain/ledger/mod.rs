@@ -4,7 +4,7 @@
 //! changes nothing. What is shown comes out by [`Ledger::show`].
 //!
 //! * `entry`: what is remembered of one conversation; `entries`: all of these
-//! * `fold`: what a reading moves
+//! * `fold`: what a reading moves; `news`: what of that is counted
 //! * `pairs`: the counters it moves, by bot and team
 //! * `moments`: gauges and recent percentiles
 //! * `stretches`: what has to be asked for again; `starts`: how many pages that takes
@@ -15,6 +15,7 @@ mod entry;
 mod fold;
 mod kept;
 mod moments;
+mod news;
 mod pairs;
 mod slim;
 mod starts;

@@ -1,0 +1,49 @@
+//! What is new about a conversation.
+
+use super::entry::Decision;
+use crate::domain::conversation::{Origin, Reason, State};
+use crate::domain::pair::Pair;
+use crate::domain::time::UnixMillis;
+
+/// What one reading brings to be counted in the conversation's pair; most bring nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct News {
+    pub(super) started: Option<Origin>,
+    pub(super) ended: Option<(State, Reason)>,
+    pub(super) unanswered: bool,
+    pub(super) reopened: bool,
+    pub(super) decided: Option<Decision>,
+    /// Reply time, milliseconds.
+    pub(super) reply: Option<u64>,
+    /// Milliseconds.
+    pub(super) duration: Option<u64>,
+}
+
+impl News {
+    pub(super) fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Counts it all. Series that the pair has not shown yet count from `series_start`.
+    pub(super) fn count_in(&self, pair: &mut Pair, series_start: UnixMillis) {
+        if let Some(origin) = self.started {
+            pair.started_mut(origin, series_start).value += 1;
+        }
+        if let Some(how) = self.ended {
+            pair.ended_mut(how, series_start).value += 1;
+        }
+        pair.unanswered += u64::from(self.unanswered);
+        pair.reopened += u64::from(self.reopened);
+        match self.decided {
+            Some(Decision::Met) => pair.met += 1,
+            Some(Decision::Missed) => pair.missed += 1,
+            None => {}
+        }
+        if let Some(reply) = self.reply {
+            pair.reply.record(reply);
+        }
+        if let Some(duration) = self.duration {
+            pair.duration.record(duration);
+        }
+    }
+}
