@@ -1,8 +1,53 @@
-//! TLS for every outgoing connection: ring, and the CA roots that are inside the binary.
+//! TLS for every outgoing connection: ring, and the CA roots that are inside the binary unless others are named.
 
+use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
+
+/// Files that take the place of what a client usually trusts and shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificates that the server's must come from, in place of the bundled roots.
+    pub authorities: Option<PathBuf>,
+    /// The client's own certificate with those between it and its root, and its key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// What such files hold, in PEM.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct TlsTexts {
+    /// See [`TlsFiles::authorities`].
+    pub authorities: Option<String>,
+    /// See [`TlsFiles::identity`].
+    pub identity: Option<(String, String)>,
+}
+
+/// Which of the texts cannot be used, and why. Says nothing of what is in them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TlsError {
+    /// [`TlsTexts::authorities`].
+    Authorities(String),
+    /// The certificate of [`TlsTexts::identity`].
+    Certificate(String),
+    /// Its key, by itself or together with the certificate.
+    Key(String),
+}
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Authorities(why) => write!(f, "the certificate authorities cannot be used: {why}"),
+            Self::Certificate(why) => write!(f, "the client's certificate cannot be used: {why}"),
+            Self::Key(why) => write!(f, "the client's key cannot be used: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for TlsError {}
 
 /// What an HTTPS client of this program trusts and speaks.
 ///
@@ -10,12 +55,48 @@ use rustls::{ClientConfig, RootCertStore};
 ///
 /// `alpn`: the HTTP versions to offer; reqwest offers HTTP/2 only where it makes the configuration itself.
 pub fn client_config(alpn: &[&[u8]]) -> ClientConfig {
-    let roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+    config_with(&TlsTexts::default(), alpn).expect("the bundled roots need no reading")
+}
+
+/// The same with what these texts say.
+///
+/// # Errors
+///
+/// When one of them is not what it should be.
+pub fn config_with(texts: &TlsTexts, alpn: &[&[u8]]) -> Result<ClientConfig, TlsError> {
+    let roots = match &texts.authorities {
+        Some(text) => authorities(text)?,
+        None => RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+    };
+    let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("ring supports the default protocol versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_root_certificates(roots);
+    let mut config = match &texts.identity {
+        None => builder.with_no_client_auth(),
+        Some((certificate, key)) => {
+            let chain = certificates(certificate).map_err(TlsError::Certificate)?;
+            let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|why| TlsError::Key(why.to_string()))?;
+            builder.with_client_auth_cert(chain, key).map_err(|why| TlsError::Key(why.to_string()))?
+        }
+    };
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
-    config
+    Ok(config)
 }
+
+fn authorities(text: &str) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(text).map_err(TlsError::Authorities)? {
+        roots.add(certificate).map_err(|why| TlsError::Authorities(why.to_string()))?;
+    }
+    Ok(roots)
+}
+
+fn certificates(text: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+    let certificates: Vec<_> =
+        CertificateDer::pem_slice_iter(text.as_bytes()).collect::<Result<_, _>>().map_err(|why| why.to_string())?;
+    if certificates.is_empty() { Err("no certificate in PEM is in it".to_owned()) } else { Ok(certificates) }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::AppError;
 use crate::cli::REVISION;
 use crate::clock::Clock;
-use crate::config::{Config, HistogramForm, OtlpProtocol};
+use crate::config::{Config, HistogramForm, OtlpCompression, OtlpProtocol};
 use crate::domain::distribution::Layout;
 use crate::domain::ledger::{Ledger, LedgerSettings};
 use crate::domain::plan::{Plan, PlanSettings};
@@ -133,12 +133,16 @@ pub(super) fn push_options(config: &Config, instance_id: String) -> Option<PushO
         url: endpoint.url.clone(),
         protocol: match otlp.protocol {
             OtlpProtocol::HttpProtobuf => Protocol::HttpProtobuf,
+            OtlpProtocol::HttpJson => Protocol::HttpJson,
             OtlpProtocol::Grpc => Protocol::Grpc,
         },
         exact_url: endpoint.exact,
         headers: otlp.headers.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
+        gzip: otlp.compression == OtlpCompression::Gzip,
+        tls: otlp.tls.clone(),
         interval: otlp.interval,
         timeout: otlp.timeout,
+        export_timeout: otlp.export_timeout,
         histograms: match otlp.histograms {
             HistogramForm::Explicit => HistogramKind::Explicit,
             HistogramForm::Exponential => HistogramKind::Exponential,

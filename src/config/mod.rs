@@ -41,7 +41,7 @@ use reader::Reader;
 pub use api::{ApiSettings, AuthScheme, Dialect};
 pub use log::{LogFormat, LogSettings};
 pub use metrics::MetricsSettings;
-pub use otlp::{HistogramForm, OtlpEndpoint, OtlpProtocol, OtlpSettings};
+pub use otlp::{HistogramForm, OtlpCompression, OtlpEndpoint, OtlpProtocol, OtlpSettings, Temporality};
 pub use poll::PollSettings;
 pub use problem::{Problem, Problems};
 pub use profile::Profile;
@@ -126,8 +126,10 @@ fn settle(sources: Sources<'_>) -> Settled<'_> {
     let named = || env.get(environment::CONFIG_FILE).filter(|path| !path.is_empty()).map(PathBuf::from);
     let file = file.or_else(named).map(|path| file::read(&path, read_file)).unwrap_or_default();
     let (own_env, unknown) = environment::read(env, &|key| profile.ignores(key));
-    let mut standard = otel::read(env);
     let flags: Layer = flags.into_iter().filter_map(|(key, text)| Some((key, by_flag(key, text)?))).collect();
+    let protocol = |layer: &'_ Layer| layer.get("otlp.protocol").map(|given| given.text.clone());
+    let protocol_over = protocol(&flags).or_else(|| protocol(&own_env));
+    let mut standard = otel::read(env, protocol_over.as_deref(), protocol(&file.layer).as_deref());
 
     // Somebody who types a flag wants it to do something; the other places may well serve several commands.
     let unheard = flags.iter().filter(|(key, _)| profile.ignores(key));

@@ -1,13 +1,19 @@
-//! The standard `OTEL_*` variables. As OpenTelemetry has it: an empty one is not set, and one that makes no sense is
-//! warned about and passed over.
+//! The standard `OTEL_*` variables (OpenTelemetry specification, "Environment variable specification" and "OTLP
+//! exporter"). As these have it: an empty one is not set, and one that makes no sense is warned about and passed over.
+
+mod pairs;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use reqwest::header::{HeaderName, HeaderValue};
 
 use super::given::{Given, Layer, Source, quoted, without_credentials};
+use super::otlp::{OtlpCompression, OtlpProtocol, grpc_target};
 use super::secret::Secret;
 use super::values::{base_url, url};
+use pairs::pairs;
 
 /// The endpoint that is taken as it is, where every other one gets `/v1/metrics` appended.
 pub(super) const METRICS_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT";
@@ -15,35 +21,25 @@ pub(super) const METRICS_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT";
 /// A variable, the setting that it stands for, and how its text becomes that setting's.
 type Rule = (&'static str, &'static str, fn(&str) -> Result<String, String>);
 
-/// Variables about metrics alone.
+/// Variables about metrics alone, but for the endpoint, whose form depends on the protocol.
 const OF_METRICS: [Rule; 5] = [
-    (METRICS_ENDPOINT, "otlp.endpoint", |text| url(text).map(String::from)),
     ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "otlp.protocol", protocol),
-    ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "otlp.timeout", milliseconds),
+    ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "otlp.timeout", limit),
     ("OTEL_METRIC_EXPORT_INTERVAL", "otlp.interval", milliseconds),
+    ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "otlp.temporality", temporality),
     ("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "otlp.histograms", aggregation),
 ];
 
-/// Variables about every signal.
-const OF_ALL: [Rule; 3] = [
-    ("OTEL_EXPORTER_OTLP_ENDPOINT", "otlp.endpoint", base_url),
-    ("OTEL_EXPORTER_OTLP_PROTOCOL", "otlp.protocol", protocol),
-    ("OTEL_EXPORTER_OTLP_TIMEOUT", "otlp.timeout", milliseconds),
-];
+/// Variables about every signal, but for the endpoint.
+const OF_ALL: [Rule; 2] =
+    [("OTEL_EXPORTER_OTLP_PROTOCOL", "otlp.protocol", protocol), ("OTEL_EXPORTER_OTLP_TIMEOUT", "otlp.timeout", limit)];
 
-/// Standard variables that change what is sent or how, and that this version does not heed.
-const UNHEEDED: [&str; 10] = [
-    "OTEL_EXPORTER_OTLP_CERTIFICATE",
-    "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
-    "OTEL_EXPORTER_OTLP_CLIENT_KEY",
-    "OTEL_EXPORTER_OTLP_COMPRESSION",
-    "OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE",
-    "OTEL_EXPORTER_OTLP_METRICS_CLIENT_CERTIFICATE",
-    "OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY",
-    "OTEL_EXPORTER_OTLP_METRICS_COMPRESSION",
-    "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
-    "OTEL_EXPORTER_OTLP_INSECURE",
-];
+/// A file that a variable names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct NamedFile {
+    pub(super) variable: String,
+    pub(super) path: PathBuf,
+}
 
 /// What the standard variables say.
 #[derive(Default)]
@@ -52,128 +48,217 @@ pub(super) struct Standard {
     pub(super) of_metrics: Layer,
     /// Settings by `OTEL_*`.
     pub(super) of_all: Layer,
-    /// `OTEL_SDK_DISABLED`: nothing is pushed, whoever asks for it.
-    pub(super) disabled: bool,
+    /// Why nothing is pushed, whoever asks for it (`OTEL_SDK_DISABLED`, `OTEL_METRICS_EXPORTER`).
+    pub(super) disabled: Option<String>,
     /// Sent with every push.
     pub(super) headers: Vec<(String, Secret)>,
     /// Attributes of the resource.
     pub(super) resource: BTreeMap<String, String>,
+    /// How what is sent is compressed.
+    pub(super) compression: OtlpCompression,
+    /// Whether a gRPC target without a scheme is spoken to without TLS; `None` when nobody says.
+    pub(super) insecure: Option<bool>,
+    /// How long an export may take with all of its retries.
+    pub(super) export_timeout: Option<Duration>,
+    /// The certificates that the receiver's must come from.
+    pub(super) certificate: Option<NamedFile>,
+    /// The certificate that is shown to the receiver.
+    pub(super) client_certificate: Option<NamedFile>,
+    /// The key of that.
+    pub(super) client_key: Option<NamedFile>,
     /// What was passed over.
     pub(super) warnings: Vec<String>,
-    /// What was passed over, and matters only to somebody who pushes.
-    pub(super) warnings_when_pushing: Vec<String>,
 }
 
-/// Reads the environment.
-pub(super) fn read(env: &BTreeMap<String, String>) -> Standard {
-    let set = |name: &str| env.get(name).map(|text| text.trim()).filter(|text| !text.is_empty());
-    let mut standard = Standard::default();
-    let mut layer = |rules: &[Rule]| {
+/// Reads the environment. `protocol_over` and `protocol_under` say what is known of `otlp.protocol` from places that
+/// outrank these variables and from those that do not: it decides whether an endpoint needs a scheme.
+pub(super) fn read(
+    env: &BTreeMap<String, String>,
+    protocol_over: Option<&str>,
+    protocol_under: Option<&str>,
+) -> Standard {
+    let mut read = Reading { env, warnings: Vec::new() };
+    let mut of_metrics = read.layer(&OF_METRICS);
+    let mut of_all = read.layer(&OF_ALL);
+    let by_standard = [&of_metrics, &of_all].into_iter().find_map(|layer| layer.get("otlp.protocol"));
+    let protocol = protocol_over.or(by_standard.map(|given| &*given.text)).or(protocol_under);
+    let is_grpc = protocol.and_then(|text| OtlpProtocol::named(text.trim())) == Some(OtlpProtocol::Grpc);
+    let [exact, base]: [Rule; 2] = if is_grpc {
+        [
+            (METRICS_ENDPOINT, "otlp.endpoint", grpc_target),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "otlp.endpoint", grpc_target),
+        ]
+    } else {
+        [
+            (METRICS_ENDPOINT, "otlp.endpoint", |text| url(text).map(String::from)),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "otlp.endpoint", base_url),
+        ]
+    };
+    of_metrics.extend(read.layer(&[exact]));
+    of_all.extend(read.layer(&[base]));
+    Standard {
+        of_metrics,
+        of_all,
+        disabled: read.disabled(),
+        headers: read.headers(),
+        resource: read.resource(),
+        compression: read.either("COMPRESSION", compression).unwrap_or_default(),
+        insecure: read.either("INSECURE", switch),
+        export_timeout: read
+            .one("OTEL_METRIC_EXPORT_TIMEOUT", |text| whole(text).map(|millis| Duration::from_millis(millis.into())))
+            // 0: for as long as it takes.
+            .filter(|timeout| !timeout.is_zero()),
+        certificate: read.file("CERTIFICATE"),
+        client_certificate: read.file("CLIENT_CERTIFICATE"),
+        client_key: read.file("CLIENT_KEY"),
+        warnings: read.warnings,
+    }
+}
+
+/// The environment, and what was found wrong with it so far.
+struct Reading<'a> {
+    env: &'a BTreeMap<String, String>,
+    warnings: Vec<String>,
+}
+
+impl<'a> Reading<'a> {
+    fn set(&self, name: &str) -> Option<&'a str> {
+        self.env.get(name).map(|text| text.trim()).filter(|text| !text.is_empty())
+    }
+
+    /// What the variable says, if it makes sense.
+    fn one<T>(&mut self, name: &str, read: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        let text = self.set(name)?;
+        match read(text) {
+            Ok(value) => Some(value),
+            Err(why) => {
+                let shown = quoted(&without_credentials(text));
+                self.warnings.push(format!("{name} = {shown} is ignored: {why}"));
+                None
+            }
+        }
+    }
+
+    /// What is said about metrics alone, else about every signal.
+    fn either<T>(&mut self, what: &str, read: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        [of_metrics(what), of_all(what)].iter().find_map(|name| self.one(name, &read))
+    }
+
+    fn layer(&mut self, rules: &[Rule]) -> Layer {
         let mut layer = Layer::new();
         for (name, key, read) in rules {
-            match set(name).map(|text| (text, read(text))) {
-                None => {}
-                Some((_, Ok(text))) => {
-                    layer.insert(*key, Given { text, source: Source::Environment((*name).to_owned()) });
-                }
-                Some((text, Err(why))) => {
-                    let shown = quoted(&without_credentials(text));
-                    standard.warnings.push(format!("{name} = {shown} is ignored: {why}"));
-                }
+            if let Some(text) = self.one(name, read) {
+                layer.insert(*key, Given { text, source: Source::Environment((*name).to_owned()) });
             }
         }
         layer
-    };
-    (standard.of_metrics, standard.of_all) = (layer(&OF_METRICS), layer(&OF_ALL));
+    }
 
-    match set("OTEL_SDK_DISABLED") {
-        Some(text) if text.eq_ignore_ascii_case("true") => standard.disabled = true,
-        Some(text) if !text.eq_ignore_ascii_case("false") => {
-            standard.warnings.push(format!("OTEL_SDK_DISABLED = {} is ignored: true or false is wanted", quoted(text)));
+    fn file(&self, what: &str) -> Option<NamedFile> {
+        let named = |variable: String| Some(NamedFile { path: self.set(&variable)?.into(), variable });
+        [of_metrics(what), of_all(what)].into_iter().find_map(named)
+    }
+
+    fn disabled(&mut self) -> Option<String> {
+        if self.one("OTEL_SDK_DISABLED", switch) == Some(true) {
+            return Some("OTEL_SDK_DISABLED is true".to_owned());
         }
-        _ => {}
+        let exporters = self.set("OTEL_METRICS_EXPORTER")?;
+        let pushes = exporters.split(',').any(|exporter| exporter.trim().eq_ignore_ascii_case("otlp"));
+        (!pushes).then(|| format!("OTEL_METRICS_EXPORTER is {}, which is not otlp", quoted(exporters)))
     }
-    let of_metrics = ("OTEL_EXPORTER_OTLP_METRICS_HEADERS", set("OTEL_EXPORTER_OTLP_METRICS_HEADERS"));
-    let of_all = ("OTEL_EXPORTER_OTLP_HEADERS", set("OTEL_EXPORTER_OTLP_HEADERS"));
-    if let (name, Some(text)) = if of_metrics.1.is_some() { of_metrics } else { of_all } {
-        headers(name, text, &mut standard);
-    }
-    if let Some(text) = set("OTEL_RESOURCE_ATTRIBUTES") {
-        // All or nothing, as the specification of resources asks.
-        match pairs(text).collect::<Result<_, _>>() {
-            Ok(pairs) => standard.resource = pairs,
-            Err(entry) => standard
-                .warnings
-                .push(format!("OTEL_RESOURCE_ATTRIBUTES is ignored: entry {entry} is not key=value, percent-encoded")),
+
+    /// The headers that can be sent. A warning counts entries, for their text is a secret.
+    fn headers(&mut self) -> Vec<(String, Secret)> {
+        let mut headers = Vec::new();
+        let names = [of_metrics("HEADERS"), of_all("HEADERS")];
+        let Some((name, text)) = names.iter().find_map(|name| Some((name, self.set(name)?))) else { return headers };
+        for (index, pair) in pairs(text).enumerate() {
+            let header = pair.ok().filter(|(_, value)| HeaderValue::from_str(value).is_ok());
+            match header.and_then(|(key, value)| Some((HeaderName::from_bytes(key.as_bytes()).ok()?, value))) {
+                Some((key, value)) => headers.push((key.as_str().to_owned(), Secret::new(value))),
+                None => self.warnings.push(format!("{name}: entry {} is ignored: it is not key=value", index + 1)),
+            }
         }
+        headers
     }
-    if let Some(name) = set("OTEL_SERVICE_NAME") {
-        standard.resource.insert("service.name".to_owned(), name.to_owned());
+
+    fn resource(&mut self) -> BTreeMap<String, String> {
+        let mut resource = BTreeMap::new();
+        if let Some(text) = self.set("OTEL_RESOURCE_ATTRIBUTES") {
+            // All or nothing, as the specification of resources asks.
+            match pairs(text).collect::<Result<_, _>>() {
+                Ok(pairs) => resource = pairs,
+                Err(entry) => self.warnings.push(format!(
+                    "OTEL_RESOURCE_ATTRIBUTES is ignored: entry {entry} is not key=value, percent-encoded"
+                )),
+            }
+        }
+        if let Some(name) = self.set("OTEL_SERVICE_NAME") {
+            resource.insert("service.name".to_owned(), name.to_owned());
+        }
+        resource
     }
-    // These two ask for what is done anyway.
-    let matters = |text: &str| !["none", "cumulative"].iter().any(|usual| text.eq_ignore_ascii_case(usual));
-    let unheeded = UNHEEDED.iter().filter(|name| set(name).is_some_and(matters));
-    standard.warnings_when_pushing =
-        unheeded.map(|name| format!("{name} is ignored: this version does not support it")).collect();
-    standard
 }
 
-/// Takes in the headers that can be sent. A warning counts entries, for their text is a secret.
-fn headers(name: &str, text: &str, standard: &mut Standard) {
-    for (index, pair) in pairs(text).enumerate() {
-        let header = pair.ok().filter(|(_, value)| HeaderValue::from_str(value).is_ok());
-        match header.and_then(|(key, value)| Some((HeaderName::from_bytes(key.as_bytes()).ok()?, value))) {
-            Some((key, value)) => standard.headers.push((key.as_str().to_owned(), Secret::new(value))),
-            None => standard.warnings.push(format!("{name}: entry {} is ignored: it is not key=value", index + 1)),
-        }
-    }
+fn of_metrics(what: &str) -> String {
+    format!("OTEL_EXPORTER_OTLP_METRICS_{what}")
 }
 
-/// `key=value` pairs with commas between, values percent-encoded; the number of the entry where one is not.
-fn pairs(text: &str) -> impl Iterator<Item = Result<(String, String), usize>> {
-    text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).enumerate().map(|(index, entry)| {
-        let pair = entry.split_once('=').and_then(|(key, value)| Some((decoded(key.trim())?, decoded(value.trim())?)));
-        pair.filter(|(key, _)| !key.is_empty()).ok_or(index + 1)
+fn of_all(what: &str) -> String {
+    format!("OTEL_EXPORTER_OTLP_{what}")
+}
+
+/// The word among these that is meant; words are understood in any case.
+fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
+    let meant = words.iter().find(|(word, _)| text.eq_ignore_ascii_case(word));
+    meant.map(|(_, value)| *value).ok_or_else(|| {
+        let all: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        let (last, first) = all.split_last().expect("there are words");
+        format!("{} or {last} is wanted", first.join(", "))
     })
 }
 
-/// Text whose `%2C` and the like are resolved.
-fn decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, tail)) = rest.split_first() {
-        rest = tail;
-        if *first != b'%' {
-            bytes.push(*first);
-            continue;
-        }
-        let (digits, tail) = rest.split_at_checked(2)?;
-        let digit = |byte: u8| char::from(byte).to_digit(16);
-        bytes.push(u8::try_from(digit(digits[0])? * 16 + digit(digits[1])?).ok()?);
-        rest = tail;
-    }
-    String::from_utf8(bytes).ok()
+fn protocol(text: &str) -> Result<String, String> {
+    let words = OtlpProtocol::ALL.map(|protocol| (protocol.as_str(), protocol.as_str()));
+    word(text, &words).map(str::to_owned)
 }
 
-fn protocol(text: &str) -> Result<String, String> {
-    match text {
-        "http/protobuf" | "grpc" => Ok(text.to_owned()),
-        _ => Err("http/protobuf or grpc is wanted".to_owned()),
-    }
+fn compression(text: &str) -> Result<OtlpCompression, String> {
+    word(text, &[("gzip", OtlpCompression::Gzip), ("none", OtlpCompression::None)])
+}
+
+fn switch(text: &str) -> Result<bool, String> {
+    word(text, &[("true", true), ("false", false)])
+}
+
+/// Whose instruments keep what they counted at any rate gains nothing from cumulative ones, so low memory is delta: that
+/// is what it says for counters and histograms that are counted as things happen.
+fn temporality(text: &str) -> Result<String, String> {
+    word(text, &[("cumulative", "cumulative"), ("delta", "delta"), ("lowmemory", "delta")]).map(str::to_owned)
+}
+
+fn aggregation(text: &str) -> Result<String, String> {
+    let words = [("explicit_bucket_histogram", "explicit"), ("base2_exponential_bucket_histogram", "exponential")];
+    word(text, &words).map(str::to_owned)
+}
+
+fn whole(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| "a whole number of milliseconds is wanted".to_owned())
 }
 
 fn milliseconds(text: &str) -> Result<String, String> {
-    match text.parse::<u32>() {
+    match whole(text) {
         Ok(millis) if millis > 0 => Ok(format!("{millis}ms")),
         _ => Err("a whole number of milliseconds above 0 is wanted".to_owned()),
     }
 }
 
-fn aggregation(text: &str) -> Result<String, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "explicit_bucket_histogram" => Ok("explicit".to_owned()),
-        "base2_exponential_bucket_histogram" => Ok("exponential".to_owned()),
-        _ => Err("explicit_bucket_histogram or base2_exponential_bucket_histogram is wanted".to_owned()),
+/// How long something may take. 0 is no limit by the specification: a day is none to a request.
+fn limit(text: &str) -> Result<String, String> {
+    match whole(text)? {
+        0 => Ok("24h".to_owned()),
+        millis => Ok(format!("{millis}ms")),
     }
 }
 

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::given::without_credentials;
-use super::otel::{METRICS_ENDPOINT, Standard};
+use super::given::{quoted, without_credentials};
+use super::otel::{METRICS_ENDPOINT, NamedFile, Standard};
+use super::problem::Problem;
 use super::reader::{LONGER_THAN_ZERO, Reader};
 use super::secret::Secret;
 use super::values::{base_url, url};
+use crate::tls::{self, TlsError, TlsFiles, TlsTexts};
 
 /// Settings of the section `otlp`, and what the standard `OTEL_*` variables add to them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,10 +21,18 @@ pub struct OtlpSettings {
     pub protocol: OtlpProtocol,
     /// From push to push.
     pub interval: Duration,
-    /// For one push, whole.
+    /// For one request.
     pub timeout: Duration,
+    /// For one push with all of its retries; until the next one is due unless `OTEL_METRIC_EXPORT_TIMEOUT` says less.
+    pub export_timeout: Option<Duration>,
+    /// Whether counts are sent since ever or since the last push.
+    pub temporality: Temporality,
     /// The form of histograms.
     pub histograms: HistogramForm,
+    /// How what is sent is compressed.
+    pub compression: OtlpCompression,
+    /// Certificates of TLS.
+    pub tls: TlsFiles,
     /// Sent with every push; names in lower case, fit for HTTP and gRPC.
     pub headers: Vec<(String, Secret)>,
     /// Attributes of the resource. `service.name` is always among them, `service.instance.id` only if somebody set it.
@@ -62,14 +72,54 @@ pub enum OtlpProtocol {
     HttpProtobuf,
     /// gRPC.
     Grpc,
+    /// JSON in HTTP posts.
+    HttpJson,
 }
 
 impl OtlpProtocol {
+    /// Every protocol.
+    pub const ALL: [Self; 3] = [Self::HttpProtobuf, Self::Grpc, Self::HttpJson];
+
+    /// The protocol's name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::HttpProtobuf => "http/protobuf",
+            Self::Grpc => "grpc",
+            Self::HttpJson => "http/json",
+        }
+    }
+
     /// The protocol of this name.
     pub fn named(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|protocol| protocol.as_str() == text)
+    }
+}
+
+/// How what is sent is compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OtlpCompression {
+    /// Not at all.
+    #[default]
+    None,
+    /// gzip.
+    Gzip,
+}
+
+/// Whether counts are sent since ever or since the last push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Temporality {
+    /// Since their start.
+    Cumulative,
+    /// Since the last push.
+    Delta,
+}
+
+impl Temporality {
+    /// The temporality of this name.
+    pub fn named(text: &str) -> Option<Self> {
         match text {
-            "http/protobuf" => Some(Self::HttpProtobuf),
-            "grpc" => Some(Self::Grpc),
+            "cumulative" => Some(Self::Cumulative),
+            "delta" => Some(Self::Delta),
             _ => None,
         }
     }
@@ -98,22 +148,35 @@ impl HistogramForm {
 /// Reads the section.
 pub(super) fn read(from: &mut Reader<'_>, standard: Standard) -> Option<OtlpSettings> {
     let exact = from.given("otlp.endpoint").is_some_and(|given| given.source.is_environment(METRICS_ENDPOINT));
-    let read_url = |text: &str| if exact { url(text).map(String::from) } else { base_url(text) };
-    let endpoint = from.optional("otlp.endpoint", |text| Ok(OtlpEndpoint { url: read_url(text)?, exact }));
     let protocol = from.choice("otlp.protocol", OtlpProtocol::named);
+    let read_url = |text: &str| match protocol {
+        Some(OtlpProtocol::Grpc) => grpc_target(text),
+        _ if exact => url(text).map(String::from),
+        _ => base_url(text),
+    };
+    let endpoint = from.optional("otlp.endpoint", |text| Ok(OtlpEndpoint { url: read_url(text)?, exact }));
     let interval = from.duration("otlp.interval", LONGER_THAN_ZERO);
     let timeout = from.duration("otlp.timeout", LONGER_THAN_ZERO);
+    let temporality = from.choice("otlp.temporality", Temporality::named);
     let histograms = from.choice("otlp.histograms", HistogramForm::named);
     let (mut endpoint, protocol) = (endpoint?, protocol?);
 
-    if standard.disabled && endpoint.take().is_some() {
-        from.warnings.push("OTEL_SDK_DISABLED is true: nothing is pushed, although otlp.endpoint is set".to_owned());
+    if let Some(why) = standard.disabled
+        && endpoint.take().is_some()
+    {
+        from.warnings.push(format!("{why}: nothing is pushed, although otlp.endpoint is set"));
     }
-    if let Some(endpoint) = &endpoint {
-        from.warnings.extend(standard.warnings_when_pushing);
-        if protocol == OtlpProtocol::HttpProtobuf && !endpoint.exact && endpoint.url.ends_with(HTTP_PATH) {
+    let mut tls = TlsFiles::default();
+    if let Some(endpoint) = &mut endpoint {
+        if !endpoint.url.contains("://") {
+            complete(endpoint, standard.insecure, &mut from.warnings);
+        }
+        if protocol != OtlpProtocol::Grpc && !endpoint.exact && endpoint.url.ends_with(HTTP_PATH) {
             let url = without_credentials(&endpoint.http_url());
             from.warnings.push(format!("otlp.endpoint is a base URL: the push goes to {url}; leave {HTTP_PATH} out"));
+        }
+        if endpoint.url.starts_with("https://") {
+            tls = read_tls(from, [standard.certificate, standard.client_certificate, standard.client_key]);
         }
     }
     let mut resource = standard.resource;
@@ -123,8 +186,81 @@ pub(super) fn read(from: &mut Reader<'_>, standard: Standard) -> Option<OtlpSett
         protocol,
         interval: interval?,
         timeout: timeout?,
+        export_timeout: standard.export_timeout,
+        temporality: temporality?,
         histograms: histograms?,
+        compression: standard.compression,
+        tls,
         headers: standard.headers,
         resource,
     })
+}
+
+/// A URL, or `host:port` alone, whose scheme `OTEL_EXPORTER_OTLP_INSECURE` then decides.
+pub(super) fn grpc_target(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.contains("://") {
+        return url(text).map(|url| url.as_str().trim_end_matches('/').to_owned());
+    }
+    // An address that is none is better told so as a URL.
+    match url(&format!("http://{text}")) {
+        Ok(url) if url.path() == "/" && url.query().is_none() && url.fragment().is_none() && !text.ends_with('/') => {
+            Ok(text.to_owned())
+        }
+        Err(why) if why.contains("credentials") => Err(why),
+        _ => Err("host:port or an absolute URL like https://host:port is wanted".to_owned()),
+    }
+}
+
+/// Puts the scheme before a target that has none: TLS, unless the standard variable says otherwise.
+fn complete(endpoint: &mut OtlpEndpoint, insecure: Option<bool>, warnings: &mut Vec<String>) {
+    let scheme = if insecure == Some(true) { "http" } else { "https" };
+    endpoint.url = format!("{scheme}://{}", endpoint.url);
+    if insecure.is_none() {
+        let url = without_credentials(&endpoint.url);
+        warnings.push(format!("otlp.endpoint has no scheme: the push goes to {url}; write http:// for no TLS"));
+    }
+}
+
+/// The certificates that are named, if they can be used. One that cannot is a problem, unlike other standard variables
+/// that make no sense: without it, others would be trusted, or nobody would know us.
+fn read_tls(from: &mut Reader<'_>, [certificate, client_certificate, client_key]: [Option<NamedFile>; 3]) -> TlsFiles {
+    let identity = match (client_certificate, client_key) {
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        (None, None) => None,
+        (Some(alone), None) | (None, Some(alone)) => {
+            let (named, other) =
+                if alone.variable.ends_with("KEY") { ("KEY", "CERTIFICATE") } else { ("CERTIFICATE", "KEY") };
+            let missing = alone.variable.replace(&format!("CLIENT_{named}"), &format!("CLIENT_{other}"));
+            unusable(from, &alone, format!("{missing} is wanted with it"));
+            None
+        }
+    };
+    let mut text = |file: &NamedFile| match from.file(&file.path) {
+        Ok(text) => Some(text),
+        Err(error) => {
+            unusable(from, file, format!("the file cannot be read: {error}"));
+            None
+        }
+    };
+    let authorities = certificate.as_ref().and_then(&mut text);
+    let own = identity.as_ref().and_then(|(certificate, key)| text(certificate).zip(text(key)));
+    // One after the other, so that what is wrong with both comes out at once.
+    for texts in [TlsTexts { authorities, identity: None }, TlsTexts { authorities: None, identity: own }] {
+        match tls::config_with(&texts, &[]) {
+            Ok(_) => {}
+            Err(TlsError::Authorities(why)) => certificate.iter().for_each(|file| unusable(from, file, why.clone())),
+            Err(TlsError::Certificate(why)) => identity.iter().for_each(|(file, _)| unusable(from, file, why.clone())),
+            Err(TlsError::Key(why)) => identity.iter().for_each(|(_, file)| unusable(from, file, why.clone())),
+        }
+    }
+    TlsFiles {
+        authorities: certificate.map(|file| file.path),
+        identity: identity.map(|(certificate, key)| (certificate.path, key.path)),
+    }
+}
+
+fn unusable(from: &mut Reader<'_>, file: &NamedFile, what: String) {
+    let value = Some(quoted(&file.path.display().to_string()));
+    from.problems.push(Problem { key: file.variable.clone(), value, place: None, what });
 }

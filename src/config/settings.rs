@@ -176,9 +176,12 @@ pub const SETTINGS: &[Setting] = &[
     S::new("web.telemetry_path", Kind::Path, Value("/metrics"), "where the metrics are served"),
     S::new("otlp.endpoint", Kind::Url, Nothing("none (off)"),
         "where to push: base URL for HTTP (`/v1/metrics` is appended), target for gRPC; the standard `OTEL_*` variables work too"),
-    S::new("otlp.protocol", Kind::Choice(&["http/protobuf", "grpc"]), Value("http/protobuf"), "`http/protobuf` or `grpc`"),
+    S::new("otlp.protocol", Kind::Choice(&["http/protobuf", "grpc", "http/json"]), Value("http/protobuf"),
+        "`http/protobuf`, `grpc` or `http/json`"),
     S::new("otlp.interval", Kind::Duration, Value("60s"), "from one push to the next"),
-    S::new("otlp.timeout", Kind::Duration, Value("10s"), "for one push"),
+    S::new("otlp.timeout", Kind::Duration, Value("10s"), "for one request of a push"),
+    S::new("otlp.temporality", Kind::Choice(&["cumulative", "delta"]), Value("cumulative"),
+        "what counters and histograms are pushed as: `cumulative`, or `delta` since the last push"),
     S::new("otlp.histograms", Kind::Choice(&["explicit", "exponential"]), Value("explicit"),
         "kind of buckets that are pushed: `explicit` or `exponential`"),
     S::new("metrics.reply_time_buckets", Kind::Durations, Value("5s, 10s, 15s, 30s, 1m, 2m, 3m, 5m, 10m, 15m, 30m, 1h, 2h, 4h, 8h"),
@@ -205,7 +208,7 @@ pub const SETTINGS: &[Setting] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::super::{AuthScheme, Dialect, HistogramForm, LogFormat, OtlpProtocol};
+    use super::super::{AuthScheme, Dialect, HistogramForm, LogFormat, OtlpProtocol, Temporality};
     use super::*;
     use std::collections::BTreeSet;
 
@@ -255,7 +258,8 @@ mod tests {
         let dialects: Vec<_> = Dialect::ALL.iter().map(|dialect| dialect.as_str()).collect();
         let schemes: Vec<_> = AuthScheme::ALL.iter().map(|scheme| scheme.as_str()).collect();
         assert_eq!((words("api.dialect"), words("api.auth")), (dialects, schemes));
-        assert!(words("otlp.protocol").into_iter().all(|word| OtlpProtocol::named(word).is_some()));
+        assert_eq!(words("otlp.protocol"), OtlpProtocol::ALL.map(OtlpProtocol::as_str));
+        assert!(words("otlp.temporality").into_iter().all(|word| Temporality::named(word).is_some()));
         assert!(words("otlp.histograms").into_iter().all(|word| HistogramForm::named(word).is_some()));
         assert!(words("log.format").into_iter().all(|word| LogFormat::named(word).is_some()));
     }

@@ -1,141 +1,112 @@
 //! One export: its requests, sent one after the other and repeated where that can help.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
 
-use super::grpc::GrpcSender;
-use super::http::HttpSender;
-use super::{Protocol, PushError, PushOptions, retry};
-use crate::clock::Clock;
+use super::answer::Answer;
+use super::payload::Payload;
+use super::retry;
+use super::sender::Sender;
 use crate::domain::label::ExportResult;
-
-/// What a receiver made of one request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
-    /// It took everything.
-    Taken,
-    /// It took some; what it says of the rest.
-    Partly(String),
-    /// It took nothing, but may later; why, and how long it wants to be left alone.
-    Later(String, Option<Duration>),
-    /// It will never take this; why.
-    Refused(String),
-}
-
-impl Answer {
-    /// Reads a response by OTLP's rules for partial success.
-    pub(super) fn read(response: ExportMetricsServiceResponse) -> Self {
-        match response.partial_success {
-            Some(partial) if partial.rejected_data_points > 0 || !partial.error_message.is_empty() => {
-                Self::Partly(format!("{} points rejected: {}", partial.rejected_data_points, partial.error_message))
-            }
-            _ => Self::Taken,
-        }
-    }
-}
-
-/// A client for either transport.
-pub(super) enum Sender {
-    Http(HttpSender),
-    Grpc(Box<GrpcSender>),
-}
-
-impl Sender {
-    /// Connects only when there is something to send.
-    pub(super) fn new(options: &PushOptions, clock: &Arc<dyn Clock>) -> Result<Self, PushError> {
-        Ok(match options.protocol {
-            Protocol::HttpProtobuf => Self::Http(HttpSender::new(options, Arc::clone(clock))?),
-            Protocol::Grpc => Self::Grpc(Box::new(GrpcSender::new(options)?)),
-        })
-    }
-
-    async fn send(&mut self, request: &ExportMetricsServiceRequest, within: Duration) -> Answer {
-        let sent = match self {
-            Self::Http(sender) => timeout(within, sender.send(request)).await,
-            Self::Grpc(sender) => timeout(within, sender.send(request)).await,
-        };
-        sent.unwrap_or_else(|_| {
-            if let Self::Grpc(sender) = self {
-                // The connection may lead nowhere any more, and gRPC would go on using it.
-                sender.reconnect();
-            }
-            Answer::Later(format!("no answer within {within:?}"), None)
-        })
-    }
-}
 
 /// How an export ended.
 #[derive(Clone, Debug)]
 pub(super) struct Outcome {
     pub(super) result: ExportResult,
-    /// What the receiver said, or what was wrong; `None` after a success.
+    /// What the receiver said, or what was wrong; after a success, what it warns of.
     pub(super) why: Option<String>,
     /// Until when the receiver wants to be left alone.
     pub(super) not_before: Option<Instant>,
 }
 
+/// The answers to an export so far.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    taken: bool,
+    not_whole: bool,
+    why: Option<String>,
+    warning: Option<String>,
+    not_before: Option<Instant>,
+}
+
+impl Report {
+    /// Takes note of an answer.
+    pub(super) fn note(&mut self, answer: Answer) {
+        match answer {
+            Answer::Taken(warning) => {
+                self.taken = true;
+                self.warning = self.warning.take().or(warning);
+            }
+            Answer::Partly(why) => {
+                self.taken = true;
+                self.failed(why);
+            }
+            Answer::Later(why, _) | Answer::Refused(why) | Answer::Denied(why) => self.failed(why),
+        }
+    }
+
+    /// Takes note of what kept something from being sent.
+    pub(super) fn failed(&mut self, why: String) {
+        self.not_whole = true;
+        self.why.get_or_insert(why);
+    }
+
+    pub(super) fn outcome(self) -> Outcome {
+        let result = match (self.not_whole, self.taken) {
+            (false, _) => ExportResult::Success,
+            (true, false) => ExportResult::Failure,
+            (true, true) => ExportResult::Partial,
+        };
+        Outcome { result, why: self.why.or(self.warning), not_before: self.not_before }
+    }
+}
+
 /// How hard one export tries.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Delivery {
     pub(super) deadline: Instant,
     pub(super) timeout: Duration,
     pub(super) first_retry: Duration,
+    /// Whether the task is to stop: nothing is repeated any more then.
+    pub(super) stopping: watch::Receiver<bool>,
 }
 
 impl Delivery {
     /// Sends every request. One that is refused does not keep the others back; one that finds no receiver in time does.
-    pub(super) async fn deliver(&self, sender: &mut Sender, requests: &[ExportMetricsServiceRequest]) -> Outcome {
-        let (mut taken, mut whole) = (0, true);
-        let (mut why, mut not_before) = (None, None);
-        for request in requests {
-            match self.send(sender, request, &mut not_before).await {
-                Answer::Taken => taken += 1,
-                Answer::Partly(said) => {
-                    (taken, whole) = (taken + 1, false);
-                    why.get_or_insert(said);
-                }
-                Answer::Refused(said) => {
-                    whole = false;
-                    why.get_or_insert(said);
-                }
-                Answer::Later(said, _) => {
-                    whole = false;
-                    why.get_or_insert(said);
-                    break;
-                }
+    /// Tells whether all had an answer.
+    pub(super) async fn deliver(&mut self, sender: &mut Sender, payloads: &[Payload], report: &mut Report) -> bool {
+        for payload in payloads {
+            let answer = self.send(sender, payload, report).await;
+            let answered = !matches!(answer, Answer::Later(..));
+            report.note(answer);
+            if !answered {
+                return false;
             }
         }
-        let result = match (whole, taken) {
-            (true, _) => ExportResult::Success,
-            (false, 0) => ExportResult::Failure,
-            (false, _) => ExportResult::Partial,
-        };
-        Outcome { result, why, not_before }
+        true
     }
 
     /// Sends one request until it is answered for good or time is up.
-    async fn send(
-        &self,
-        sender: &mut Sender,
-        request: &ExportMetricsServiceRequest,
-        not_before: &mut Option<Instant>,
-    ) -> Answer {
+    pub(super) async fn send(&mut self, sender: &mut Sender, payload: &Payload, report: &mut Report) -> Answer {
         let mut failed = 0;
         loop {
             let left = self.deadline.saturating_duration_since(Instant::now());
-            let answer = sender.send(request, self.timeout.min(left)).await;
+            let answer = sender.send(payload, self.timeout.min(left)).await;
             let Answer::Later(_, asked) = &answer else { return answer };
             failed += 1;
             let asked = asked.unwrap_or_default().min(retry::MOST_ASKED);
             let pause = retry::pause(self.first_retry, failed, retry::random()).max(asked);
             if Instant::now() + pause >= self.deadline {
-                *not_before = Some(Instant::now() + asked);
+                report.not_before = Some(Instant::now() + asked);
                 return answer;
             }
-            sleep(pause).await;
+            tokio::select! {
+                () = sleep(pause) => {}
+                // Nobody left to say so means the same.
+                _ = self.stopping.wait_for(|stopping| *stopping) => return answer,
+            }
         }
     }
 }

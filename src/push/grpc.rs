@@ -5,36 +5,38 @@ use std::error::Error as _;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_client::MetricsServiceClient;
 use prost::Message;
+use tonic::codec::CompressionEncoding;
 use tonic::metadata::{AsciiMetadataKey, MetadataMap, MetadataValue};
-use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Request};
 
-use super::delivery::Answer;
+use super::answer::Answer;
 use super::http::USER_AGENT;
 use super::status::Status;
 use super::{PushError, PushOptions};
 use crate::logging::chain;
+use crate::tls::{self, TlsTexts};
 
 pub(super) struct GrpcSender {
     endpoint: Endpoint,
     client: MetricsServiceClient<Channel>,
     headers: MetadataMap,
+    gzip: bool,
 }
 
 impl GrpcSender {
-    pub(super) fn new(options: &PushOptions) -> Result<Self, PushError> {
-        let endpoint = endpoint(options)?;
-        let client = MetricsServiceClient::new(endpoint.connect_lazy());
-        Ok(Self { endpoint, client, headers: metadata(&options.headers)? })
+    pub(super) fn new(options: &PushOptions, texts: &TlsTexts) -> Result<Self, PushError> {
+        let (endpoint, gzip) = (endpoint(options, texts)?, options.gzip);
+        Ok(Self { client: client(&endpoint, gzip), endpoint, headers: metadata(&options.headers)?, gzip })
     }
 
     /// Uses a new connection from now on.
     pub(super) fn reconnect(&mut self) {
-        self.client = MetricsServiceClient::new(self.endpoint.connect_lazy());
+        self.client = client(&self.endpoint, self.gzip);
     }
 
-    pub(super) async fn send(&mut self, request: &ExportMetricsServiceRequest) -> Answer {
-        let mut request = Request::new(request.clone());
+    pub(super) async fn send(&mut self, message: ExportMetricsServiceRequest) -> Answer {
+        let mut request = Request::new(message);
         *request.metadata_mut() = self.headers.clone();
         match self.client.export(request).await {
             Ok(response) => Answer::read(response.into_inner()),
@@ -43,7 +45,12 @@ impl GrpcSender {
     }
 }
 
-fn endpoint(options: &PushOptions) -> Result<Endpoint, PushError> {
+fn client(endpoint: &Endpoint, gzip: bool) -> MetricsServiceClient<Channel> {
+    let client = MetricsServiceClient::new(endpoint.connect_lazy()).accept_compressed(CompressionEncoding::Gzip);
+    if gzip { client.send_compressed(CompressionEncoding::Gzip) } else { client }
+}
+
+fn endpoint(options: &PushOptions, texts: &TlsTexts) -> Result<Endpoint, PushError> {
     let client = |error: tonic::transport::Error| PushError::Client(chain(&error));
     let tls = match options.url.split_once("://") {
         Some(("http", _)) => false,
@@ -53,7 +60,20 @@ fn endpoint(options: &PushOptions) -> Result<Endpoint, PushError> {
     let endpoint =
         Endpoint::from_shared(options.url.clone()).map_err(|_| PushError::Endpoint("it is not a URL".to_owned()))?;
     let endpoint = endpoint.connect_timeout(options.timeout).user_agent(USER_AGENT).map_err(client)?;
-    if tls { endpoint.tls_config(ClientTlsConfig::new().with_webpki_roots()).map_err(client) } else { Ok(endpoint) }
+    if !tls {
+        return Ok(endpoint);
+    }
+    // The same reading as for HTTP, whose errors name what is wrong.
+    tls::config_with(texts, &[]).map_err(|error| PushError::Tls(error.to_string()))?;
+    let mut config = ClientTlsConfig::new();
+    config = match &texts.authorities {
+        Some(text) => config.ca_certificate(Certificate::from_pem(text)),
+        None => config.with_webpki_roots(),
+    };
+    if let Some((certificate, key)) = &texts.identity {
+        config = config.identity(Identity::from_pem(certificate, key));
+    }
+    endpoint.tls_config(config).map_err(client)
 }
 
 fn metadata(given: &[(String, String)]) -> Result<MetadataMap, PushError> {
@@ -84,7 +104,8 @@ fn read(status: &tonic::Status) -> Answer {
         Code::ResourceExhausted if asked.is_some() => Answer::Later(why, asked),
         // Not the receiver's word, but a connection that broke.
         Code::Unknown if status.source().is_some() => Answer::Later(why, None),
-        _ => Answer::Refused(why),
+        Code::InvalidArgument => Answer::Refused(why),
+        _ => Answer::Denied(why),
     }
 }
 

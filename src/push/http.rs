@@ -1,22 +1,25 @@
-//! OTLP/HTTP with binary protobuf (OTLP 1.x, "OTLP/HTTP").
+//! OTLP/HTTP with binary protobuf or JSON (OTLP 1.x, "OTLP/HTTP").
 
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
+use bytes::Bytes;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
 use prost::Message;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode, Url};
 
-use super::delivery::Answer;
+use super::answer::Answer;
 use super::status::Status;
-use super::{PushError, PushOptions};
+use super::{Protocol, PushError, PushOptions, answer};
 use crate::clock::Clock;
 use crate::domain::time::UnixMillis;
 use crate::logging::chain;
+use crate::tls::{self, TlsTexts};
 
 const PROTOBUF: &str = "application/x-protobuf";
+const JSON: &str = "application/json";
 /// No answer of interest is longer.
 const MOST_ANSWER: usize = 64 << 10;
 /// As much of an error message as one wants in a log line.
@@ -32,25 +35,24 @@ pub(super) struct HttpSender {
 }
 
 impl HttpSender {
-    pub(super) fn new(options: &PushOptions, clock: Arc<dyn Clock>) -> Result<Self, PushError> {
+    pub(super) fn new(options: &PushOptions, texts: &TlsTexts, clock: Arc<dyn Clock>) -> Result<Self, PushError> {
+        let config = tls::config_with(texts, &[]).map_err(|error| PushError::Tls(error.to_string()))?;
         let client = Client::builder()
-            .tls_backend_preconfigured(crate::tls::client_config(&[]))
+            .tls_backend_preconfigured(config)
             // One request at a time gains nothing from HTTP/2, whose connection would outlive a route that is gone.
             .http1_only()
             // The headers are for the configured receiver only.
             .redirect(Policy::none())
             .connect_timeout(options.timeout)
             .user_agent(USER_AGENT)
-            .default_headers(headers(&options.headers)?)
+            .default_headers(headers(options)?)
             .build()
             .map_err(|error| PushError::Client(chain(&error)))?;
         Ok(Self { client, url: url(&options.url, options.exact_url)?, clock })
     }
 
-    pub(super) async fn send(&mut self, request: &ExportMetricsServiceRequest) -> Answer {
-        let body = request.encode_to_vec();
-        let sent = self.client.post(self.url.clone()).header(CONTENT_TYPE, PROTOBUF).body(body).send().await;
-        match sent {
+    pub(super) async fn send(&mut self, body: Bytes) -> Answer {
+        match self.client.post(self.url.clone()).body(body).send().await {
             Ok(response) => self.read(response).await,
             Err(error) => Answer::Later(chain(&error.without_url()), None),
         }
@@ -60,8 +62,7 @@ impl HttpSender {
         let (status, headers) = (response.status(), response.headers().clone());
         let body = body(response).await;
         if status.is_success() {
-            // Not every receiver answers with the message that it owes; a success is one all the same.
-            return ExportMetricsServiceResponse::decode(&*body).map_or(Answer::Taken, Answer::read);
+            return taken(&headers, &body);
         }
         let said = said(&headers, &body);
         let why = if said.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}: {said}") };
@@ -70,9 +71,24 @@ impl HttpSender {
             | StatusCode::BAD_GATEWAY
             | StatusCode::SERVICE_UNAVAILABLE
             | StatusCode::GATEWAY_TIMEOUT => Answer::Later(why, retry_after(&headers, self.clock.now())),
-            _ => Answer::Refused(why),
+            StatusCode::BAD_REQUEST
+            | StatusCode::PAYLOAD_TOO_LARGE
+            | StatusCode::UNSUPPORTED_MEDIA_TYPE
+            | StatusCode::UNPROCESSABLE_ENTITY => Answer::Refused(why),
+            _ => Answer::Denied(why),
         }
     }
+}
+
+/// What a success says. Not every receiver answers with the message that it owes; a success is one all the same.
+fn taken(headers: &HeaderMap, body: &[u8]) -> Answer {
+    let response =
+        if is(headers, JSON) { answer::from_json(body) } else { ExportMetricsServiceResponse::decode(body).ok() };
+    response.map_or(Answer::Taken(None), Answer::read)
+}
+
+fn is(headers: &HeaderMap, kind: &str) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(kind.as_bytes()))
 }
 
 /// The URL that metrics are posted to.
@@ -87,14 +103,21 @@ fn url(given: &str, exact: bool) -> Result<Url, PushError> {
     Ok(url)
 }
 
-fn headers(given: &[(String, String)]) -> Result<HeaderMap, PushError> {
+/// The headers of every request. What we say of the body is not for others to say.
+fn headers(options: &PushOptions) -> Result<HeaderMap, PushError> {
     let mut headers = HeaderMap::new();
-    for (name, value) in given {
+    for (name, value) in &options.headers {
         let bad = || PushError::Header(name.clone());
         let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad())?;
         let mut value = HeaderValue::from_str(value).map_err(|_| bad())?;
         value.set_sensitive(true);
         headers.append(key, value);
+    }
+    let kind = if options.protocol == Protocol::HttpJson { JSON } else { PROTOBUF };
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.remove(CONTENT_ENCODING);
+    if options.gzip {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     Ok(headers)
 }
@@ -113,11 +136,14 @@ async fn body(mut response: Response) -> Vec<u8> {
 
 /// What an error response says: a `google.rpc.Status` by the specification, plain text from proxies and Prometheus.
 fn said(headers: &HeaderMap, body: &[u8]) -> String {
-    let protobuf = headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(PROTOBUF.as_bytes()));
-    let text = match Status::decode(body) {
-        Ok(status) if protobuf => status.message,
-        _ => String::from_utf8_lossy(body).into_owned(),
+    let told = if is(headers, PROTOBUF) {
+        Status::decode(body).ok().map(|status| status.message)
+    } else if is(headers, JSON) {
+        answer::message(body)
+    } else {
+        None
     };
+    let text = told.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
     text.trim().chars().take(MOST_TOLD).collect()
 }
 
@@ -163,7 +189,9 @@ mod tests {
 
     #[test]
     fn a_bad_header_is_named_without_its_value() {
-        let error = headers(&[("x-key".into(), "secret\n".into())]).unwrap_err();
+        let mut options = crate::push::tests::options(String::new(), Protocol::HttpProtobuf);
+        options.headers = vec![("x-key".into(), "secret\n".into())];
+        let error = headers(&options).unwrap_err();
         assert_eq!(error.to_string(), "the OTLP header \"x-key\" cannot be sent");
     }
 }

@@ -4,18 +4,21 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::render::otlp::HistogramKind;
+use crate::tls::TlsFiles;
 
-/// The transport of OTLP.
+/// The transport of OTLP, and how messages are written in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Protocol {
     /// Protobuf over HTTP/1.1.
     #[default]
     HttpProtobuf,
+    /// JSON over HTTP/1.1.
+    HttpJson,
     /// gRPC, without TLS for `http://`, with it for `https://`.
     Grpc,
 }
 
-/// Everything the push task has to know.
+/// Everything that the push task has to know.
 #[derive(Clone)]
 pub struct PushOptions {
     /// `otlp.endpoint`, `http://` or `https://`.
@@ -27,10 +30,16 @@ pub struct PushOptions {
     pub exact_url: bool,
     /// Headers of every request, gRPC metadata alike.
     pub headers: Vec<(String, String)>,
+    /// Whether requests are compressed by gzip.
+    pub gzip: bool,
+    /// Certificates in place of the usual ones.
+    pub tls: TlsFiles,
     /// `otlp.interval`: from the start of one export to the start of the next.
     pub interval: Duration,
     /// `otlp.timeout`: how long one request may take.
     pub timeout: Duration,
+    /// How long an export may take with all of its retries; `None`: until the next one is due.
+    pub export_timeout: Option<Duration>,
     /// `otlp.histograms`.
     pub histograms: HistogramKind,
     /// Attributes of the resource; see [`crate::render::otlp::Options::resource`].
@@ -44,8 +53,11 @@ impl fmt::Debug for PushOptions {
         f.debug_struct("PushOptions")
             .field("protocol", &self.protocol)
             .field("headers", &names)
+            .field("gzip", &self.gzip)
+            .field("tls", &self.tls)
             .field("interval", &self.interval)
             .field("timeout", &self.timeout)
+            .field("export_timeout", &self.export_timeout)
             .field("histograms", &self.histograms)
             .field("resource", &self.resource)
             .finish_non_exhaustive()
@@ -59,6 +71,8 @@ pub enum PushError {
     Endpoint(String),
     /// The header of this name is none that can be sent.
     Header(String),
+    /// A certificate or key cannot be used; which and why.
+    Tls(String),
     /// The client could not be made; why.
     Client(String),
 }
@@ -68,6 +82,7 @@ impl fmt::Display for PushError {
         match self {
             Self::Endpoint(why) => write!(f, "the OTLP endpoint cannot be used: {why}"),
             Self::Header(name) => write!(f, "the OTLP header {name:?} cannot be sent"),
+            Self::Tls(why) => write!(f, "OTLP cannot be sent by TLS: {why}"),
             Self::Client(why) => write!(f, "the OTLP client could not be made: {why}"),
         }
     }

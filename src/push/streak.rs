@@ -9,11 +9,13 @@ use super::delivery::Outcome;
 pub(super) struct Streak {
     latest: Option<ExportResult>,
     exports: u64,
+    /// What the receiver warned of last.
+    warning: Option<String>,
 }
 
 impl Streak {
     /// Takes note of an export, and logs it if it is news.
-    pub(super) fn note(&mut self, outcome: &Outcome) {
+    pub(super) fn note(&mut self, outcome: Outcome) {
         let news = self.latest != Some(outcome.result);
         let error = outcome.why.as_deref().unwrap_or_default();
         match outcome.result {
@@ -21,7 +23,11 @@ impl Streak {
                 if self.exports > 0 {
                     tracing::info!(exports_not_whole = self.exports, "OTLP exports succeed again");
                 }
-                *self = Self::default();
+                if outcome.why.is_some() && outcome.why != self.warning {
+                    tracing::warn!(warning = error, "an OTLP receiver took everything and warns");
+                    self.warning = outcome.why;
+                }
+                (self.latest, self.exports) = (None, 0);
                 return;
             }
             ExportResult::Partial if news => tracing::warn!(error, "an OTLP export was taken only in part"),
@@ -44,12 +50,13 @@ mod tests {
         let outcome = |result, why: Option<&str>| Outcome { result, why: why.map(str::to_owned), not_before: None };
         let (text, _) = logged(LogLevel::Info, LogFormat::Logfmt, || {
             let mut streak = Streak::default();
-            streak.note(&outcome(ExportResult::Success, None));
-            streak.note(&outcome(ExportResult::Failure, Some("down")));
-            streak.note(&outcome(ExportResult::Failure, Some("down")));
-            streak.note(&outcome(ExportResult::Partial, Some("2 points")));
-            streak.note(&outcome(ExportResult::Success, None));
-            streak.note(&outcome(ExportResult::Success, None));
+            streak.note(outcome(ExportResult::Success, None));
+            streak.note(outcome(ExportResult::Failure, Some("down")));
+            streak.note(outcome(ExportResult::Failure, Some("down")));
+            streak.note(outcome(ExportResult::Partial, Some("2 points")));
+            streak.note(outcome(ExportResult::Success, None));
+            streak.note(outcome(ExportResult::Success, Some("old port")));
+            streak.note(outcome(ExportResult::Success, Some("old port")));
         });
         let told: Vec<&str> = text.lines().map(|line| line.split_once("level=").unwrap().1).collect();
         assert_eq!(
@@ -58,6 +65,7 @@ mod tests {
                 "warn msg=\"an OTLP export failed; the next carries its data\" error=down",
                 "warn msg=\"an OTLP export was taken only in part\" error=\"2 points\"",
                 "info msg=\"OTLP exports succeed again\" exports_not_whole=3",
+                "warn msg=\"an OTLP receiver took everything and warns\" warning=\"old port\"",
             ]
         );
     }

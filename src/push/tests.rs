@@ -8,11 +8,14 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::clock::ManualClock;
+use crate::domain::label::ExportResult;
 use crate::domain::snapshot::Exports;
 use crate::render::otlp::HistogramKind;
 use crate::render::sample;
+use crate::tls::TlsFiles;
 
 mod receiver;
+mod tls;
 
 use receiver::{Received, Say, Script, receiver};
 
@@ -25,14 +28,17 @@ struct Push {
     task: JoinHandle<Result<(), PushError>>,
 }
 
-fn options(url: String, protocol: Protocol) -> PushOptions {
+pub(super) fn options(url: String, protocol: Protocol) -> PushOptions {
     PushOptions {
         url,
         protocol,
         exact_url: false,
         headers: vec![("X-Key".into(), "secret".into())],
+        gzip: false,
+        tls: TlsFiles::default(),
         interval: Duration::from_secs(3600),
         timeout: Duration::from_secs(10),
+        export_timeout: None,
         histograms: HistogramKind::Explicit,
         resource: vec![("service.instance.id".into(), "7".into())],
     }
@@ -44,6 +50,10 @@ impl Push {
         let answers = Arc::new(Mutex::new(answers.iter().copied().collect()));
         let mut options = options(receiver(protocol, Script { answers, received: received_in }).await, protocol);
         change(&mut options);
+        Self::to(options, received)
+    }
+
+    fn to(options: PushOptions, received: mpsc::UnboundedReceiver<Received>) -> Self {
         let (publish, snapshots) = watch::channel(Arc::new(sample::empty()));
         let live = Arc::new(LiveStats::new(true));
         let clock = Arc::new(ManualClock::new(sample::NOW));
@@ -97,11 +107,11 @@ fn counts(exports: &Exports) -> [u64; 3] {
     [ExportResult::Success, ExportResult::Partial, ExportResult::Failure].map(|result| exports.results.get(result))
 }
 
-const BOTH: [Protocol; 2] = [Protocol::HttpProtobuf, Protocol::Grpc];
+const ALL: [Protocol; 3] = [Protocol::HttpProtobuf, Protocol::HttpJson, Protocol::Grpc];
 
 #[tokio::test]
 async fn the_first_publication_is_pushed_at_once_and_the_newest_at_the_end() {
-    for protocol in BOTH {
+    for protocol in ALL {
         let mut push = Push::start(protocol, &[], |_| {}).await;
         push.publish("first");
         let (place, headers, message) = push.next().await;
@@ -127,7 +137,7 @@ async fn nothing_is_pushed_before_the_first_poll_has_been_published() {
 
 #[tokio::test]
 async fn a_busy_receiver_is_asked_again() {
-    for protocol in BOTH {
+    for protocol in ALL {
         let mut push = Push::start(protocol, &[Say::Busy, Say::Busy, Say::Yes], |_| {}).await;
         push.publish("b");
         let (first, second, third) = (push.next().await.2, push.next().await.2, push.next().await.2);
@@ -151,7 +161,7 @@ async fn a_receiver_that_wants_rest_gets_it() {
 
 #[tokio::test]
 async fn a_refusal_is_final_and_a_part_is_a_part() {
-    for protocol in BOTH {
+    for protocol in ALL {
         let change = |options: &mut PushOptions| options.interval = Duration::from_millis(250);
         let push = Push::start(protocol, &[Say::No, Say::Partly, Say::Yes], change).await;
         push.publish("b");
@@ -164,8 +174,56 @@ async fn a_refusal_is_final_and_a_part_is_a_part() {
 }
 
 #[tokio::test]
+async fn what_is_sent_is_compressed_if_that_is_wanted() {
+    for protocol in ALL {
+        let encoding = if protocol == Protocol::Grpc { "grpc-encoding" } else { "content-encoding" };
+        for gzip in [false, true] {
+            let mut push = Push::start(protocol, &[], |options| options.gzip = gzip).await;
+            push.publish("b");
+            let (_, headers, message) = push.next().await;
+            assert_eq!(headers.get(encoding).map(|value| value.to_str().unwrap()), gzip.then_some("gzip"));
+            assert!(format!("{message:?}").contains("jelou.operator.reply_time"));
+            assert_eq!(counts(&push.exported(1).await), [1, 0, 0]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn headers_cannot_change_what_is_said_of_the_body() {
+    let change = |options: &mut PushOptions| {
+        options.headers =
+            [("content-type", "text/plain"), ("content-encoding", "br")].map(|(n, v)| (n.into(), v.into())).into();
+    };
+    let mut push = Push::start(Protocol::HttpProtobuf, &[], change).await;
+    push.publish("b");
+    let headers = push.next().await.1;
+    assert_eq!(headers["content-type"], "application/x-protobuf");
+    assert!(!headers.contains_key("content-encoding"));
+}
+
+#[tokio::test]
+async fn whoever_is_not_let_in_does_not_knock_again() {
+    for protocol in ALL {
+        let mut push = Push::start(protocol, &[Say::Denied], |_| {}).await;
+        push.publish("b");
+        push.next().await;
+        assert_eq!(counts(&push.exported(1).await), [0, 0, 1]);
+        let (late, counts) = push.stop().await;
+        assert_eq!((late.len(), counts), (1, [1, 0, 1]));
+    }
+}
+
+#[tokio::test]
+async fn an_export_ends_when_its_time_is_up() {
+    let change = |options: &mut PushOptions| options.export_timeout = Some(Duration::from_millis(50));
+    let push = Push::start(Protocol::HttpProtobuf, &[Say::Busy; 100], change).await;
+    push.publish("b");
+    assert_eq!(counts(&push.exported(1).await), [0, 0, 1]);
+}
+
+#[tokio::test]
 async fn a_receiver_that_never_answers_holds_nothing_up() {
-    for protocol in BOTH {
+    for protocol in ALL {
         let change = |options: &mut PushOptions| {
             (options.interval, options.timeout) = (Duration::from_millis(60), Duration::from_millis(50));
         };
@@ -178,7 +236,7 @@ async fn a_receiver_that_never_answers_holds_nothing_up() {
 
 #[tokio::test]
 async fn an_endpoint_that_is_down_is_a_failure_and_no_more() {
-    for protocol in BOTH {
+    for protocol in ALL {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let closed = format!("http://{}", listener.local_addr().unwrap());
         drop(listener);
@@ -222,9 +280,9 @@ async fn unusable_options_are_an_error_at_once() {
 }
 
 #[tokio::test]
-async fn tls_can_be_set_up_for_both() {
+async fn tls_can_be_set_up_for_all() {
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(sample::NOW));
-    for protocol in BOTH {
+    for protocol in ALL {
         assert!(Sender::new(&options("https://collector.example".into(), protocol), &clock).is_ok());
     }
 }

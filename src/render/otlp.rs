@@ -13,6 +13,7 @@ use crate::domain::snapshot::{Live, Snapshot};
 use crate::domain::time::UnixMillis;
 
 mod batch;
+pub mod json;
 mod points;
 
 use batch::Batches;
@@ -34,9 +35,21 @@ pub enum HistogramKind {
     Exponential,
 }
 
+/// How requests are written in the end; it decides how much goes into one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Encoding {
+    /// Binary protobuf.
+    #[default]
+    Protobuf,
+    /// [`json`].
+    Json,
+}
+
 /// What the requests say besides the numbers.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
+    /// How requests are written.
+    pub encoding: Encoding,
     /// How histograms are pushed.
     pub histograms: HistogramKind,
     /// Attributes of the resource. `service.name` and `service.version` are added where they are missing;
@@ -61,7 +74,7 @@ fn split(
     now: UnixMillis,
     most_bytes: usize,
 ) -> Vec<ExportMetricsServiceRequest> {
-    let mut batches = Batches::new(envelope(options), most_bytes);
+    let mut batches = Batches::new(envelope(options), options.encoding, most_bytes);
     for family in FAMILIES {
         snapshot.visit(family, live, &mut |point| {
             batches.add(family, AnyPoint::new(family.kind, &point, options.histograms, now));

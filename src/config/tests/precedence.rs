@@ -31,6 +31,7 @@ const VALUES: &[(&str, &str, &str)] = &[
     ("otlp.protocol", "grpc", "http/protobuf"),
     ("otlp.interval", "7s", "8s"),
     ("otlp.timeout", "7s", "8s"),
+    ("otlp.temporality", "delta", "cumulative"),
     ("otlp.histograms", "exponential", "explicit"),
     ("metrics.reply_time_buckets", "7s, 8s", "9s"),
     ("metrics.duration_buckets", "7s, 8s", "9s"),

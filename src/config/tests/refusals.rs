@@ -59,9 +59,10 @@ fn each_bad_value_is_refused_with_its_key_and_a_way_out() {
             "collector:4317",
             "an absolute URL like https://host:port is wanted; this one begins without",
         ),
-        ("otlp.protocol", "http/json", "one of http/protobuf, grpc is wanted"),
+        ("otlp.protocol", "json", "one of http/protobuf, grpc, http/json is wanted"),
         ("otlp.interval", "0s", "it must be longer than 0"),
         ("otlp.timeout", "10", "the unit is missing"),
+        ("otlp.temporality", "Delta", "one of cumulative, delta is wanted"),
         ("otlp.histograms", "native", "one of explicit, exponential is wanted"),
         ("metrics.reply_time_buckets", "", "at least one bound is wanted"),
         ("metrics.reply_time_buckets", "5s,5s", "\"5s\": bounds must ascend"),
@@ -175,7 +176,7 @@ proptest! {
         for setting in SETTINGS {
             let _ = case().env(&setting.env(), &text).read();
         }
-        let names = ["ENDPOINT", "METRICS_ENDPOINT", "TIMEOUT", "HEADERS"].map(|name| format!("OTEL_EXPORTER_OTLP_{name}"));
+        let names = ["ENDPOINT", "METRICS_ENDPOINT", "TIMEOUT", "HEADERS", "COMPRESSION"].map(|name| format!("OTEL_EXPORTER_OTLP_{name}"));
         let names = names.into_iter().chain(["OTEL_RESOURCE_ATTRIBUTES", "OTEL_METRIC_EXPORT_INTERVAL"].map(str::to_owned));
         // Standard variables never make a configuration unusable.
         prop_assert!(names.fold(case(), |case, name| case.env(&name, &text)).read().is_ok());

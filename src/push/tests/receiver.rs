@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::io::Read as _;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use flate2::read::GzDecoder;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::header::HeaderMap;
@@ -19,10 +21,15 @@ use opentelemetry_proto::tonic::collector::metrics::v1::{
     ExportMetricsPartialSuccess, ExportMetricsServiceRequest, ExportMetricsServiceResponse,
 };
 use prost::Message;
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+use tonic::codec::CompressionEncoding;
 
 use super::super::{Protocol, status};
+use crate::render::otlp::json;
 
 /// What a receiver got: where or as what it was sent, its headers, and the message.
 pub(super) type Received = (String, HeaderMap, ExportMetricsServiceRequest);
@@ -46,6 +53,8 @@ pub(super) enum Say {
     BusyFor(u64),
     /// Wrong (400, INVALID_ARGUMENT).
     No,
+    /// Not for you (401, UNAUTHENTICATED).
+    Denied,
     /// No answer ever.
     Nothing,
 }
@@ -65,16 +74,34 @@ fn partly() -> ExportMetricsServiceResponse {
 async fn answer_http(script: Script, request: hyper::Request<Incoming>) -> hyper::Response<Full<Bytes>> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
-    let message = ExportMetricsServiceRequest::decode(body).unwrap();
-    let response = hyper::Response::builder();
+    let body = match parts.headers.get("content-encoding") {
+        Some(encoding) => {
+            assert_eq!(encoding, "gzip");
+            let mut unpacked = Vec::new();
+            GzDecoder::new(&*body).read_to_end(&mut unpacked).unwrap();
+            Bytes::from(unpacked)
+        }
+        None => body,
+    };
+    let is_json = parts.headers["content-type"] == "application/json";
+    let message = if is_json { json::tests::decode(&body) } else { ExportMetricsServiceRequest::decode(body).unwrap() };
+    let kind = if is_json { "application/json" } else { "application/x-protobuf" };
+    let response = hyper::Response::builder().header("content-type", kind);
     let (response, body) = match script.next((parts.uri.path().to_owned(), parts.headers, message)) {
+        Say::Yes if is_json => (response, b"{}".to_vec()),
         Say::Yes => (response, Vec::new()),
+        Say::Partly if is_json => {
+            let said = r#"{"partialSuccess":{"rejectedDataPoints":"2","errorMessage":"too old"}}"#;
+            (response, said.as_bytes().to_vec())
+        }
         Say::Partly => (response, partly().encode_to_vec()),
         Say::Busy => (response.status(503), b"busy".to_vec()),
         Say::BusyFor(seconds) => (response.status(429).header("retry-after", seconds), Vec::new()),
+        Say::No if is_json => (response.status(400), br#"{"code":3,"message":"bad points"}"#.to_vec()),
+        Say::Denied => (response.status(401), Vec::new()),
         Say::No => {
             let status = status::Status { code: 3, message: "bad points".into(), details: Vec::new() };
-            (response.status(400).header("content-type", "application/x-protobuf"), status.encode_to_vec())
+            (response.status(400), status.encode_to_vec())
         }
         Say::Nothing => std::future::pending().await,
     };
@@ -94,6 +121,7 @@ impl MetricsService for Script {
             Say::Busy => Err(tonic::Status::unavailable("busy")),
             Say::BusyFor(_) => Err(tonic::Status::resource_exhausted("busy")),
             Say::No => Err(tonic::Status::invalid_argument("bad points")),
+            Say::Denied => Err(tonic::Status::unauthenticated("who are you")),
             Say::Nothing => std::future::pending().await,
         }
     }
@@ -105,27 +133,48 @@ pub(super) async fn receiver(protocol: Protocol, script: Script) -> String {
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
         loop {
-            let io = TokioIo::new(listener.accept().await.unwrap().0);
-            let script = script.clone();
+            let stream = listener.accept().await.unwrap().0;
+            tokio::spawn(serve(protocol, script.clone(), stream));
+        }
+    });
+    url
+}
+
+/// The same by TLS, under the name `localhost`.
+pub(super) async fn secure_receiver(protocol: Protocol, script: Script, config: ServerConfig) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    tokio::spawn(async move {
+        loop {
+            let (stream, script, acceptor) = (listener.accept().await.unwrap().0, script.clone(), acceptor.clone());
             tokio::spawn(async move {
-                let builder = auto::Builder::new(TokioExecutor::new());
-                let served = match protocol {
-                    Protocol::HttpProtobuf => {
-                        let answer = |request| {
-                            let script = script.clone();
-                            async { Ok::<_, Infallible>(answer_http(script, request).await) }
-                        };
-                        builder.serve_connection(io, service_fn(answer)).await
-                    }
-                    Protocol::Grpc => {
-                        let service = TowerToHyperService::new(MetricsServiceServer::new(script));
-                        builder.serve_connection(io, service).await
-                    }
-                };
-                // How a connection ends is the client's business.
-                served.ok();
+                if let Ok(stream) = acceptor.accept(stream).await {
+                    serve(protocol, script, stream).await;
+                }
             });
         }
     });
     url
+}
+
+/// Serves one connection.
+async fn serve(protocol: Protocol, script: Script, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+    let (io, builder) = (TokioIo::new(stream), auto::Builder::new(TokioExecutor::new()));
+    let served = match protocol {
+        Protocol::HttpProtobuf | Protocol::HttpJson => {
+            let answer = |request| {
+                let script = script.clone();
+                async { Ok::<_, Infallible>(answer_http(script, request).await) }
+            };
+            builder.serve_connection(io, service_fn(answer)).await
+        }
+        Protocol::Grpc => {
+            let server = MetricsServiceServer::new(script);
+            let server = server.accept_compressed(CompressionEncoding::Gzip).send_compressed(CompressionEncoding::Gzip);
+            builder.serve_connection(io, TowerToHyperService::new(server)).await
+        }
+    };
+    // How a connection ends is the client's business.
+    served.ok();
 }
