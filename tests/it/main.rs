@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test a failure is what it should be")]
 
+mod changes;
 mod cli;
 mod disk;
 mod errors;
@@ -14,5 +15,6 @@ mod kills;
 mod oracle;
 mod peers;
 mod soak;
+mod starts;
 mod stop;
 mod support;

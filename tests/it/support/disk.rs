@@ -77,14 +77,15 @@ impl Disk {
         self.run("rm \"$0\"/filler").unwrap();
     }
 
-    /// Fails as long as somebody has a file open for writing.
+    /// Fails as long as somebody has a file open for writing. The mount becomes so, not the file system: for the latter, the
+    /// root of a user namespace lacks the right.
     pub(crate) fn make_read_only(&self) -> Result<(), String> {
-        self.run("mount -o remount,ro \"$0\"")
+        self.run("mount -o remount,bind,ro \"$0\"")
     }
 
     #[track_caller]
     pub(crate) fn make_writable(&self) {
-        self.run("mount -o remount,rw \"$0\"").unwrap();
+        self.run("mount -o remount,bind,rw \"$0\"").unwrap();
     }
 
     /// The names of all files.
