@@ -70,8 +70,8 @@ impl fmt::Display for StoreError {
             Self::Unusable { path, why } => {
                 write!(
                     f,
-                    "the checkpoint {} cannot be used: {why}. Its folder has to exist and to be writable by this user; set \
-                     state.path to another file, or to \"\" to keep nothing",
+                    "the checkpoint {} cannot be used: {why}. Its folder has to exist, to be writable by this user and to have \
+                     space left; set state.path to another file, or to \"\" to keep nothing",
                     path.display()
                 )
             }

@@ -232,16 +232,25 @@ fn open(path: &Path) -> Result<Database, Failure> {
 
 /// Makes the file under another name and gives it its own when it is whole, so that a crash leaves a whole one or none.
 fn create(path: &Path) -> Result<Database, Failure> {
-    let io = |error: io::Error| Failure::Io(error.to_string());
     let mut name = path.as_os_str().to_owned();
     // Two processes that start at once must not take each other's file away.
     name.push(format!(".new-{}", std::process::id()));
     let unfinished = PathBuf::from(name);
-    match fs::remove_file(&unfinished) {
+    let made = make(&unfinished, path);
+    if made.is_err() {
+        // Best effort: the failure itself is what is to be told.
+        let _ = fs::remove_file(&unfinished);
+    }
+    made
+}
+
+fn make(unfinished: &Path, path: &Path) -> Result<Database, Failure> {
+    let io = |error: io::Error| Failure::Io(error.to_string());
+    match fs::remove_file(unfinished) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
         _ => {}
     }
-    let database = builder().create(&unfinished)?;
+    let database = builder().create(unfinished)?;
     let transaction = database.begin_write()?;
     {
         let mut about = transaction.open_table(ABOUT)?;
@@ -251,10 +260,10 @@ fn create(path: &Path) -> Result<Database, Failure> {
     transaction.commit()?;
     // A link fails where a rename would replace: of two processes that start at once, one makes the file. Some file
     // systems of containers and networks have no links.
-    match fs::hard_link(&unfinished, path) {
+    match fs::hard_link(unfinished, path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(Failure::Locked),
-        Err(_) => fs::rename(&unfinished, path).map_err(io)?,
-        Ok(()) => fs::remove_file(&unfinished).map_err(io)?,
+        Err(_) => fs::rename(unfinished, path).map_err(io)?,
+        Ok(()) => fs::remove_file(unfinished).map_err(io)?,
     }
     // The name, too, has to be on the disk.
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

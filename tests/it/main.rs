@@ -1,16 +1,21 @@
 //! The whole exporter against whole counterparts: a simulated upstream in this process, the real binary, real servers.
 //!
-//! In reading order: `oracle` (the numbers are right), `errors` (whatever the upstream does), `kills` (whatever becomes
-//! of the process), `schemas` (whichever version wrote the checkpoint), `http`, `cli`, `stop`, `peers` (other people's programs read what we write).
+//! In reading order: `oracle` (the numbers are right), `errors` (whatever the upstream does), `kills` and `soak` (whatever
+//! becomes of the process), `disk` (of its state), `schemas` (whichever version wrote it) and `changes` (of its settings),
+//! `http`, `cli`, `stop`, `peers` and `starts` (other people's programs read what we write).
 
 #![allow(clippy::unwrap_used, reason = "in a test a failure is what it should be")]
 
+mod changes;
 mod cli;
+mod disk;
 mod errors;
 mod http;
 mod kills;
 mod oracle;
 mod peers;
 mod schemas;
+mod soak;
+mod starts;
 mod stop;
 mod support;

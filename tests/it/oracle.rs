@@ -19,7 +19,7 @@ pub(crate) fn lifelike(seed: u64) -> SimulatorOptions {
 }
 
 /// Where the exporter began to read.
-fn first_asked(simulator: &Simulator) -> UnixMillis {
+pub(crate) fn first_asked(simulator: &Simulator) -> UnixMillis {
     simulator.requests().iter().filter_map(|request| request.range).map(|(from, _)| from).min().unwrap_or(now())
 }
 
@@ -34,9 +34,18 @@ pub(crate) fn compare(
     at: UnixMillis,
     whole_seconds: bool,
 ) -> Result<Scrape, String> {
+    compare_by(exporter, simulator, at, &OracleRules { whole_seconds, ..OracleRules::defaults(now()) })
+}
+
+/// The same under other rules than the default settings give.
+pub(crate) fn compare_by(
+    exporter: &Exporter,
+    simulator: &Simulator,
+    at: UnixMillis,
+    rules: &OracleRules,
+) -> Result<Scrape, String> {
     let scrape = exporter.scrape();
-    let rules = OracleRules { whole_seconds, ..OracleRules::defaults(now()) };
-    truth(simulator, at, &rules).compare(&scrape)?;
+    truth(simulator, at, rules).compare(&scrape)?;
     Ok(scrape)
 }
 

@@ -99,6 +99,11 @@ impl Expected {
         self
     }
 
+    /// What a series must show, in thousandths.
+    pub(crate) fn of_series(&self, series: &Series) -> i128 {
+        self.0.get(series).copied().unwrap_or(0)
+    }
+
     /// The sum over a family.
     pub(crate) fn total(&self, name: &str) -> i128 {
         self.0.iter().filter(|(series, _)| series.name == name).map(|(_, thousandths)| thousandths / 1000).sum()
@@ -116,7 +121,7 @@ impl Expected {
             }
         }
         for (series, shown) in scrape.series.iter().filter(|(series, _)| is_judged(&series.name)) {
-            let wanted = decimal(self.0.get(series).copied().unwrap_or(0));
+            let wanted = decimal(self.of_series(series));
             if *shown != wanted {
                 wrong.push(format!("{series} is {shown}, not {wanted}"));
             }

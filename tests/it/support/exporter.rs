@@ -55,7 +55,12 @@ impl Exporter {
 
     #[track_caller]
     pub(crate) fn run(command: &mut Command) -> Self {
-        let mut program = Program::start(command);
+        Self::listening(Program::start(command))
+    }
+
+    /// A program that has been started, once it listens.
+    #[track_caller]
+    pub(crate) fn listening(mut program: Program) -> Self {
         let address = program.word_after("msg=\"listening\" address=");
         Self { program, address }
     }

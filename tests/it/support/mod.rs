@@ -1,11 +1,15 @@
 //! What the tests are written with.
 
+pub(crate) mod disk;
 pub(crate) mod expected;
 pub(crate) mod exporter;
 pub(crate) mod exposition;
+pub(crate) mod lasting;
 pub(crate) mod peer;
 pub(crate) mod program;
+pub(crate) mod receiver;
 pub(crate) mod rotel;
+pub(crate) mod scratch;
 pub(crate) mod web;
 pub(crate) mod world;
 

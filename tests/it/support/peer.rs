@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::eventually;
 use super::exposition::{Labels, Series};
 use super::program::Program;
+use super::scratch::Scratch;
 use super::web::{self, Answer};
 
 /// The program that this variable names.
@@ -17,26 +17,6 @@ pub(crate) fn peer(variable: &str) -> Option<PathBuf> {
         eprintln!("left out: a test against a real program, because {variable} is not set");
     }
     found
-}
-
-/// A directory that goes with its test.
-pub(crate) struct Scratch(pub(crate) PathBuf);
-
-impl Scratch {
-    pub(crate) fn new() -> Self {
-        static NUMBER: AtomicUsize = AtomicUsize::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("jelou-exporter-it-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What cannot be removed is the business of whoever cleans the temporary directory.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 /// A Prometheus server.

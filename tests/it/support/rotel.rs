@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::eventually;
 use super::exposition::{Labels, Series};
-use super::peer::Scratch;
 use super::program::Program;
+use super::scratch::Scratch;
 
 /// Begins every export: none of the tests is so large that it must be split.
 const FIRST: &str = "ResourceMetrics #0\n";
