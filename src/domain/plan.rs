@@ -106,8 +106,6 @@ pub struct Plan {
     sweep: Option<Sweep>,
     /// When the last sweep began; the reading of the initial range counts as one.
     sweep_began: Option<i64>,
-    /// The horizon when ids were last forgotten.
-    forgot_before: Option<i64>,
     /// Gaps that could not be closed: the others have precedence.
     deferred: Vec<Range>,
     slice_width: i64,
@@ -125,7 +123,6 @@ impl Plan {
             newest_end: initial_start - 1,
             sweep: None,
             sweep_began: None,
-            forgot_before: None,
             deferred: Vec::new(),
             slice_width: settings.overlap.clamp(NARROWEST, WIDEST_SLICE),
             widest: None,
@@ -196,13 +193,9 @@ impl Plan {
         now.seconds() - self.settings.horizon
     }
 
-    /// The second before which everything may be forgotten, when it is time to look for it: that takes a look at every
-    /// conversation, so it is done when the horizon has moved by a hundredth, ten minutes at most.
-    pub fn forget_before(&mut self, clocks: Clocks) -> Option<i64> {
-        let horizon = self.horizon(clocks.earlier());
-        let step = (self.settings.horizon / 100).clamp(1, 600);
-        let due = clocks.agree() && self.forgot_before.is_none_or(|last| (horizon - last).abs() >= step);
-        due.then(|| *self.forgot_before.insert(horizon))
+    /// The second before which everything may be forgotten now.
+    pub fn forget_before(&self, clocks: Clocks) -> Option<i64> {
+        clocks.agree().then(|| self.horizon(clocks.earlier()))
     }
 
     /// Whether everything up to the end of the newest stretch has been read.

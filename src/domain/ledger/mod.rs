@@ -38,6 +38,10 @@ pub use pairs::PairId;
 use pairs::Pairs;
 pub use stretches::Stretch;
 
+/// How many conversations are looked at in one poll for those that have passed the horizon: a look at all of them takes
+/// longer the more there are, and a settled one that stays a little longer only takes room.
+const LOOKED_AT: usize = 10_000;
+
 /// By which rules the ledger counts.
 #[derive(Clone, Debug)]
 pub struct LedgerSettings {
@@ -256,10 +260,15 @@ impl Ledger {
     }
 
     /// Drops what was listed last by a range that ended before `horizon` (rules **aged out**, **floor**).
+    ///
+    /// All that is unsettled, and of the rest what is found among the next few thousand: call it at every poll.
     pub fn forget_before(&mut self, horizon: i64) -> Forgotten {
         let mut forgotten = Forgotten::default();
-        let old: Vec<Slot> =
-            self.entries.iter().filter(|(_, entry)| entry.known_range().end < horizon).map(|(slot, _)| slot).collect();
+        let is_old = |entry: &Entry| entry.known_range().end < horizon;
+        let looked_at = self.entries.look_on(LOOKED_AT);
+        let mut old: Vec<Slot> = looked_at.filter(|(_, entry)| is_old(entry)).map(|(slot, _)| slot).collect();
+        let unsettled = self.unsettled.iter().map(|(_, slot)| *slot);
+        old.extend(unsettled.filter(|slot| self.entries.get(*slot).is_some_and(is_old)));
         for slot in old {
             let Some(entry) = self.entries.remove(slot) else { continue };
             let end = entry.known_range().end;

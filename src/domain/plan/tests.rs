@@ -117,13 +117,12 @@ fn a_sweep_reads_everything_back_to_the_horizon_in_slices() {
 
 #[test]
 fn floor_ids_are_forgotten_only_while_the_clocks_agree() {
-    let mut plan = settled(DAY * 10);
+    let plan = settled(DAY * 10);
     let apart = Clocks { offset: Some(5 * 60 * 1000 + 1), ..at(DAY * 10) };
     assert_eq!(plan.forget_before(apart), None);
     assert_eq!(plan.forget_before(Clocks { offset: None, ..apart }), None);
     assert_eq!(plan.forget_before(at(DAY * 10)), Some(DAY * 3));
-    assert_eq!(plan.forget_before(at(DAY * 10 + 599)), None, "it costs a look at every conversation");
-    assert_eq!(plan.forget_before(at(DAY * 10 + 600)), Some(DAY * 3 + 600));
+    assert_eq!(plan.forget_before(at(DAY * 10 + 60)), Some(DAY * 3 + 60));
 }
 
 #[test]
