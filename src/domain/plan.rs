@@ -106,6 +106,8 @@ pub struct Plan {
     sweep: Option<Sweep>,
     /// When the last sweep began; the reading of the initial range counts as one.
     sweep_began: Option<i64>,
+    /// Where the last slice ended that closed a part of a gap.
+    caught_up_to: Option<i64>,
     /// Gaps that could not be closed: the others have precedence.
     deferred: Vec<Range>,
     slice_width: i64,
@@ -123,6 +125,7 @@ impl Plan {
             newest_end: initial_start - 1,
             sweep: None,
             sweep_began: None,
+            caught_up_to: None,
             deferred: Vec::new(),
             slice_width: settings.overlap.clamp(NARROWEST, WIDEST_SLICE),
             widest: None,
@@ -237,9 +240,10 @@ impl Plan {
         (start < end).then(|| Slice { range: Range::new(start, end), sweep: false })
     }
 
-    /// Whether coverage ends here because polling stopped: the initial range begins with a gap that is none of these.
+    /// Whether coverage ends here because polling stopped, and not because the initial range begins here or a slice of
+    /// a gap ended here.
     fn stopped_at(&self, second: i64) -> bool {
-        second == self.coverage.frontier() && second != self.coverage.start()
+        second == self.coverage.frontier() && second != self.coverage.start() && self.caught_up_to != Some(second)
     }
 
     /// The next slice of the sweep, if one is under way or due.
@@ -273,6 +277,7 @@ impl Plan {
     pub fn slice_walked(&mut self, slice: Slice, complete: bool, pages: u64, clocks: Clocks) -> bool {
         if complete {
             self.read(slice.range, clocks);
+            self.caught_up_to = (!slice.sweep).then_some(slice.range.end).or(self.caught_up_to);
         }
         self.slice_width = match pages {
             _ if !complete => self.slice_width / 2,
