@@ -13,6 +13,10 @@ use crate::domain::conversation::ConversationId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Slot(u32);
 
+impl Slot {
+    pub(super) const FIRST: Self = Self(0);
+}
+
 #[derive(Debug)]
 struct Held {
     id: ConversationId,

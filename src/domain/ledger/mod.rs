@@ -28,7 +28,7 @@ use super::conversation::Origin;
 use super::distribution::Layout;
 use super::label::{RecordResult, Tally, UnknownField};
 use super::reading::Page;
-use super::snapshot::{Conversations, Tallies};
+use super::snapshot::{Conversations, Moment, Tallies};
 use super::time::{Range, UnixMillis};
 use entries::{Entries, Slot};
 pub use entry::{Decision, Entry, Narrow, Once};
@@ -150,6 +150,10 @@ pub struct Ledger {
     poll: u64,
     /// Unsettled ones that a complete walk over their range did not show in this poll.
     missing: Vec<Slot>,
+    /// Unsettled ones that were dated outside the range that listed them when this poll began.
+    outside: Vec<Slot>,
+    /// The facts of the moment by pair, as long as they hold.
+    moments: Option<Arc<[Moment]>>,
 }
 
 impl Ledger {
@@ -170,6 +174,8 @@ impl Ledger {
             last_success: None,
             poll: 0,
             missing: Vec::new(),
+            outside: Vec::new(),
+            moments: None,
         }
     }
 
@@ -177,6 +183,8 @@ impl Ledger {
     pub fn begin_poll(&mut self) {
         self.poll += 1;
         self.missing.clear();
+        let is_outside = |slot: &Slot| self.entries.get(*slot).is_some_and(|entry| entry.outside);
+        self.outside = self.unsettled.iter().map(|(_, slot)| *slot).filter(is_outside).collect();
     }
 
     /// The poll is over. What a complete walk missed and nothing else showed has vanished; it leaves the gauges.
@@ -187,6 +195,7 @@ impl Ledger {
                 entry.vanished = true;
                 self.entries.touch(slot);
                 self.tallies.vanished += 1;
+                self.moments = None;
             }
         }
     }
@@ -194,6 +203,7 @@ impl Ledger {
     /// The poll succeeded, at `now`: facts of the moment are as of then.
     pub fn succeed(&mut self, now: UnixMillis) {
         self.last_success = Some(now);
+        self.moments = None;
         self.recent.settle(now, self.settings.recent_window, self.pairs.len());
     }
 
@@ -217,13 +227,11 @@ impl Ledger {
     pub fn show(&mut self, now: UnixMillis) -> Option<Conversations> {
         self.zero_line?;
         self.series_start = now;
+        let facts = self.last_success.is_some().then(|| self.moments());
         let mut order: Vec<usize> = (0..self.pairs.len()).collect();
         let table = self.pairs.table();
         order.sort_unstable_by(|a, b| table[*a].labels.cmp(&table[*b].labels));
-        let moments = self.last_success.map(|_| {
-            let moments = self.moments();
-            order.iter().map(|at| moments[*at]).collect()
-        });
+        let moments = facts.map(|facts| order.iter().map(|at| facts[*at]).collect());
         let pairs = order.iter().map(|at| Arc::clone(&table[*at])).collect();
         let moments_until = self.last_success.unwrap_or(now) + self.settings.stale_after;
         Some(Conversations { pairs, moments, moments_until })
@@ -279,6 +287,7 @@ impl Ledger {
             if self.unsettled.remove(&(entry.start, slot)) && !entry.vanished {
                 forgotten.unsettled += 1;
                 self.tallies.aged_out += 1;
+                self.moments = None;
             }
         }
         forgotten

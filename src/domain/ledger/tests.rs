@@ -555,6 +555,18 @@ fn wrong_zone_is_counted_once_and_kept_out_of_times() {
 }
 
 #[test]
+fn wrong_zone_does_not_keep_what_is_gone() {
+    let mut desk = Desk::new();
+    desk.poll(&[active("a", 5 * 3600)]);
+    let listed_in = Range::new(desk.now - 3600, desk.now);
+    assert_eq!(desk.moment().active, 1);
+    desk.ledger.begin_poll();
+    desk.walk(listed_in, Vec::new());
+    desk.ledger.end_poll();
+    assert_eq!((desk.ledger.tallies().vanished, desk.moment().active), (1, 0));
+}
+
+#[test]
 fn account_another_company_is_refused_and_nothing_counted() {
     let mut desk = Desk::new();
     desk.poll(&[active("a", 10)]);
