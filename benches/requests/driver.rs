@@ -39,58 +39,41 @@ pub(crate) struct Asked {
     pub(crate) purpose: Purpose,
 }
 
-/// What this process has used up so far.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Used {
-    /// Bytes handed to the system in writes.
-    pub(crate) written: u64,
-    /// Time on the processor of the one thread that does everything.
-    pub(crate) cpu: Duration,
-    pub(crate) wall: Option<std::time::Instant>,
+/// Where this process stood at a moment.
+#[derive(Clone, Copy)]
+pub(crate) struct Mark {
+    /// Bytes handed to the system in writes so far.
+    written: u64,
+    at: std::time::Instant,
 }
 
-impl Used {
+impl Mark {
     fn now() -> Self {
+        // Elsewhere than on Linux there is no such file, and the column says 0.
         let io = fs::read_to_string("/proc/self/io").unwrap_or_default();
         let written = io.lines().find_map(|line| line.strip_prefix("wchar: ")).and_then(|bytes| bytes.parse().ok());
-        let time = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-        let cpu = time.split(' ').next().and_then(|nanos| nanos.parse().ok()).map(Duration::from_nanos);
-        Self {
-            written: written.unwrap_or_default(),
-            cpu: cpu.unwrap_or_default(),
-            wall: Some(std::time::Instant::now()),
-        }
-    }
-
-    /// What was used between two moments.
-    pub(crate) fn since(self, before: Self) -> Cost {
-        Cost {
-            written: self.written - before.written,
-            cpu: self.cpu - before.cpu,
-            wall: self.wall.zip(before.wall).map(|(now, then)| now - then).unwrap_or_default(),
-        }
+        Self { written: written.unwrap_or_default(), at: std::time::Instant::now() }
     }
 }
 
-/// What something took.
-#[derive(Clone, Copy, Default)]
+/// What a poll took of the exporter, the disk included.
+#[derive(Clone, Copy)]
 pub(crate) struct Cost {
     pub(crate) written: u64,
-    pub(crate) cpu: Duration,
-    pub(crate) wall: Duration,
+    pub(crate) time: Duration,
 }
 
 /// One poll, from its first request to the first of the next one.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub(crate) struct Poll {
     pub(crate) newest: usize,
     pub(crate) newest_range: Option<Range>,
     pub(crate) unsettled: usize,
     pub(crate) slow: usize,
     /// When it began.
-    pub(crate) from: Used,
+    from: Mark,
     /// What the upstream took of it, which is no work of the exporter's.
-    pub(crate) upstream: Duration,
+    upstream: Duration,
 }
 
 /// Every poll so far by the instant at which it began.
@@ -100,7 +83,14 @@ pub(crate) struct Costs(BTreeMap<UnixMillis, Poll>);
 impl Costs {
     /// Counts the request, and answers it.
     pub(crate) fn ask(&mut self, asked: Asked, answer: impl FnOnce() -> Page) -> Result<Page, ApiError> {
-        let poll = self.0.entry(asked.poll).or_insert_with(|| Poll { from: Used::now(), ..Poll::default() });
+        let poll = self.0.entry(asked.poll).or_insert_with(|| Poll {
+            newest: 0,
+            newest_range: None,
+            unsettled: 0,
+            slow: 0,
+            from: Mark::now(),
+            upstream: Duration::ZERO,
+        });
         match asked.purpose {
             Purpose::Newest(range) => {
                 poll.newest += 1;
@@ -170,11 +160,9 @@ pub(crate) fn run(
         assert!(last.unsettled <= most_unsettled, "{} are unsettled, not {most_unsettled}", last.unsettled);
         let costs = fake.costs.lock().expect("nobody panics with it");
         let found: Vec<_> = costs.0.range(from..).map(|(at, poll)| (*at, *poll)).collect();
-        let cost = |poll: &Poll, next: &Poll| {
-            let mut cost = next.from.since(poll.from);
-            cost.cpu = cost.cpu.saturating_sub(poll.upstream);
-            cost.wall = cost.wall.saturating_sub(poll.upstream);
-            cost
+        let cost = |poll: &Poll, next: &Poll| Cost {
+            written: next.from.written - poll.from.written,
+            time: (next.from.at - poll.from.at).saturating_sub(poll.upstream),
         };
         found.windows(2).map(|two| (two[0].0, two[0].1, cost(&two[0].1, &two[1].1))).take(polls).collect()
     })
