@@ -106,8 +106,8 @@ pub struct Plan {
     sweep: Option<Sweep>,
     /// When the last sweep began; the reading of the initial range counts as one.
     sweep_began: Option<i64>,
-    /// The horizon when ids were last forgotten.
-    forgot_before: Option<i64>,
+    /// Where the last slice ended that closed a part of a gap.
+    caught_up_to: Option<i64>,
     /// Gaps that could not be closed: the others have precedence.
     deferred: Vec<Range>,
     slice_width: i64,
@@ -125,7 +125,7 @@ impl Plan {
             newest_end: initial_start - 1,
             sweep: None,
             sweep_began: None,
-            forgot_before: None,
+            caught_up_to: None,
             deferred: Vec::new(),
             slice_width: settings.overlap.clamp(NARROWEST, WIDEST_SLICE),
             widest: None,
@@ -196,13 +196,9 @@ impl Plan {
         now.seconds() - self.settings.horizon
     }
 
-    /// The second before which everything may be forgotten, when it is time to look for it: that takes a look at every
-    /// conversation, so it is done when the horizon has moved by a hundredth, ten minutes at most.
-    pub fn forget_before(&mut self, clocks: Clocks) -> Option<i64> {
-        let horizon = self.horizon(clocks.earlier());
-        let step = (self.settings.horizon / 100).clamp(1, 600);
-        let due = clocks.agree() && self.forgot_before.is_none_or(|last| (horizon - last).abs() >= step);
-        due.then(|| *self.forgot_before.insert(horizon))
+    /// The second before which everything may be forgotten now.
+    pub fn forget_before(&self, clocks: Clocks) -> Option<i64> {
+        clocks.agree().then(|| self.horizon(clocks.earlier()))
     }
 
     /// Whether everything up to the end of the newest stretch has been read.
@@ -244,9 +240,10 @@ impl Plan {
         (start < end).then(|| Slice { range: Range::new(start, end), sweep: false })
     }
 
-    /// Whether coverage ends here because polling stopped: the initial range begins with a gap that is none of these.
+    /// Whether coverage ends here because polling stopped, and not because the initial range begins here or a slice of
+    /// a gap ended here.
     fn stopped_at(&self, second: i64) -> bool {
-        second == self.coverage.frontier() && second != self.coverage.start()
+        second == self.coverage.frontier() && second != self.coverage.start() && self.caught_up_to != Some(second)
     }
 
     /// The next slice of the sweep, if one is under way or due.
@@ -280,6 +277,7 @@ impl Plan {
     pub fn slice_walked(&mut self, slice: Slice, complete: bool, pages: u64, clocks: Clocks) -> bool {
         if complete {
             self.read(slice.range, clocks);
+            self.caught_up_to = (!slice.sweep).then_some(slice.range.end).or(self.caught_up_to);
         }
         self.slice_width = match pages {
             _ if !complete => self.slice_width / 2,

@@ -13,6 +13,10 @@ use crate::domain::conversation::ConversationId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Slot(u32);
 
+impl Slot {
+    pub(super) const FIRST: Self = Self(0);
+}
+
 #[derive(Debug)]
 struct Held {
     id: ConversationId,
@@ -32,6 +36,8 @@ pub(super) struct Entries {
     /// Where entries differ from what is kept; some may be gone by now, and one that came in their place be named twice.
     changed: Vec<Slot>,
     gone: Vec<ConversationId>,
+    /// How far [`Entries::look_on`] has come.
+    looked_at: usize,
 }
 
 impl Entries {
@@ -126,8 +132,12 @@ impl Entries {
         Some(entry)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Slot, &Entry)> {
-        let numbered = self.held.iter().zip(0..);
+    /// The entries in the next so many places, from where the last look ended; after the last place comes the first.
+    pub(super) fn look_on(&mut self, most: usize) -> impl Iterator<Item = (Slot, &Entry)> {
+        let from = self.looked_at;
+        let until = from.saturating_add(most).min(self.held.len());
+        self.looked_at = if until == self.held.len() { 0 } else { until };
+        let numbered = self.held[from..until].iter().zip(u32::try_from(from).unwrap_or(u32::MAX)..);
         numbered.filter_map(|(held, slot)| held.as_ref().map(|held| (Slot(slot), &held.entry)))
     }
 }

@@ -67,17 +67,22 @@ impl Ledger {
 
     /// Unsettled ones that a complete walk over this range had to show and did not.
     fn note_missing(&mut self, range: Range, narrow: bool) {
-        for (start, slot) in &self.unsettled {
-            let Some(entry) = self.entries.get_mut(*slot) else { continue };
+        // There may be a million unsettled ones. Those that the range can concern started in it, by a second more or less,
+        // or are known to lie elsewhere than they should.
+        let (first, beyond) = (range.start.saturating_sub(1), range.end.saturating_add(2));
+        let bound = |second| (UnixMillis::from_seconds(second), Slot::FIRST);
+        let near = self.unsettled.range(bound(first)..bound(beyond)).map(|(_, slot)| *slot);
+        for slot in near.chain(self.outside.iter().copied()) {
+            let Some(entry) = self.entries.get_mut(slot) else { continue };
             if entry.read_in == self.poll || entry.vanished {
                 continue;
             }
             if range.covers(entry.known_range()) {
-                self.missing.push(*slot);
-            } else if narrow && range.contains(*start) {
+                self.missing.push(slot);
+            } else if narrow && range.contains(entry.start) {
                 // Asking by its start does not find it: from now on by the range that did.
                 entry.narrow = Narrow::Failed;
-                self.entries.touch(*slot);
+                self.entries.touch(slot);
             }
         }
     }
@@ -137,6 +142,9 @@ impl Ledger {
             Some(_) => RecordResult::Unchanged,
         });
         count_unknown(reading, known.map(|_| &before), &mut folded.unknown_values);
+        if entry.is_active() && (known.is_none() || differs) || before.is_active() && differs {
+            self.moments = None;
+        }
         if differs {
             self.entries.touch(slot);
         }

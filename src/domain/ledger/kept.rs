@@ -96,6 +96,8 @@ impl Ledger {
             last_success: None,
             poll: kept.poll,
             missing: Vec::new(),
+            outside: Vec::new(),
+            moments: None,
             settings,
         }
     }

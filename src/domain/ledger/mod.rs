@@ -32,7 +32,7 @@ use super::distribution::Layout;
 use super::label::{RecordResult, Tally, UnknownField};
 use super::pair::Pair;
 use super::reading::Page;
-use super::snapshot::{Conversations, Tallies};
+use super::snapshot::{Conversations, Moment, Tallies};
 use super::time::{Range, UnixMillis};
 use entries::{Entries, Slot};
 pub use entry::{Decision, Entry, Narrow, Once};
@@ -43,6 +43,12 @@ pub use pairs::{Known, PairId};
 pub use slim::{PollNumber, SlimMillis, SlimRange};
 use starts::Starts;
 pub use stretches::Stretch;
+
+/// At least how many conversations are looked at in one poll for those that have passed the horizon: a look at all of them
+/// takes longer the more there are, and a settled one that stays a little longer only takes room.
+const LOOKED_AT: usize = 10_000;
+/// After so many polls all have been looked at, however many come in between two polls.
+const LOOK_ROUND: usize = 64;
 
 /// By which rules the ledger counts.
 #[derive(Clone, Debug)]
@@ -151,6 +157,10 @@ pub struct Ledger {
     poll: PollNumber,
     /// Unsettled ones that a complete walk over their range did not show in this poll.
     missing: Vec<Slot>,
+    /// Unsettled ones that were dated outside the range that listed them when this poll began.
+    outside: Vec<Slot>,
+    /// The facts of the moment by pair, as long as they hold.
+    moments: Option<Arc<[Moment]>>,
 }
 
 impl Ledger {
@@ -171,6 +181,8 @@ impl Ledger {
             last_success: None,
             poll: PollNumber::FIRST,
             missing: Vec::new(),
+            outside: Vec::new(),
+            moments: None,
         }
     }
 
@@ -178,6 +190,8 @@ impl Ledger {
     pub fn begin_poll(&mut self) {
         self.poll = self.poll.next();
         self.missing.clear();
+        let is_outside = |slot: &Slot| self.entries.get(*slot).is_some_and(|entry| entry.outside);
+        self.outside = self.unsettled.iter().map(|(_, slot)| *slot).filter(is_outside).collect();
     }
 
     /// The poll is over. What a complete walk missed and nothing else showed has vanished; it leaves the gauges.
@@ -188,6 +202,7 @@ impl Ledger {
                 entry.vanished = true;
                 self.entries.touch(slot);
                 self.tallies.vanished += 1;
+                self.moments = None;
             }
         }
     }
@@ -195,6 +210,7 @@ impl Ledger {
     /// The poll succeeded, at `now`: facts of the moment are as of then.
     pub fn succeed(&mut self, now: UnixMillis) {
         self.last_success = Some(now);
+        self.moments = None;
         self.recent.settle(now, self.settings.recent_window, self.pairs.table().len());
     }
 
@@ -218,13 +234,11 @@ impl Ledger {
     pub fn show(&mut self, now: UnixMillis) -> Option<Conversations> {
         self.zero_line?;
         self.series_start = now;
+        let facts = self.last_success.is_some().then(|| self.moments());
         let live = self.pairs.table().iter().enumerate();
         let mut order: Vec<(usize, &Arc<Pair>)> = live.filter_map(|(at, known)| Some((at, known.live()?))).collect();
         order.sort_unstable_by(|(_, a), (_, b)| a.labels.cmp(&b.labels));
-        let moments = self.last_success.map(|_| {
-            let moments = self.moments();
-            order.iter().map(|(at, _)| moments[*at]).collect()
-        });
+        let moments = facts.map(|facts| order.iter().map(|(at, _)| facts[*at]).collect());
         let pairs = order.into_iter().map(|(_, pair)| Arc::clone(pair)).collect();
         let moments_until = self.last_success.unwrap_or(now) + self.settings.stale_after;
         Some(Conversations { pairs, moments, moments_until })
@@ -269,10 +283,15 @@ impl Ledger {
     }
 
     /// Drops what was listed last by a range that ended before `horizon` (rules **aged out**, **floor**).
+    ///
+    /// All that is unsettled, and of the rest what is found among the next few thousand: call it at every poll.
     pub fn forget_before(&mut self, horizon: i64) -> Forgotten {
         let mut forgotten = Forgotten::default();
-        let old: Vec<Slot> =
-            self.entries.iter().filter(|(_, entry)| entry.known_range().end < horizon).map(|(slot, _)| slot).collect();
+        let is_old = |entry: &Entry| entry.known_range().end < horizon;
+        let looked_at = self.entries.look_on(LOOKED_AT.max(self.entries.len().div_ceil(LOOK_ROUND)));
+        let mut old: Vec<Slot> = looked_at.filter(|(_, entry)| is_old(entry)).map(|(slot, _)| slot).collect();
+        let unsettled = self.unsettled.iter().map(|(_, slot)| *slot);
+        old.extend(unsettled.filter(|slot| self.entries.get(*slot).is_some_and(is_old)));
         for slot in old {
             let Some(entry) = self.entries.remove(slot) else { continue };
             let end = entry.known_range().end;
@@ -283,6 +302,7 @@ impl Ledger {
             if self.unsettled.remove(&(entry.start, slot)) && !entry.vanished {
                 forgotten.unsettled += 1;
                 self.tallies.aged_out += 1;
+                self.moments = None;
             }
         }
         forgotten

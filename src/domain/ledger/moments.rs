@@ -1,5 +1,7 @@
 //! Facts of the moment: who is active, who waits, and the percentiles of what happened lately.
 
+use std::sync::Arc;
+
 use super::Ledger;
 use super::pairs::PairId;
 use crate::domain::distribution::percentiles;
@@ -54,8 +56,19 @@ impl Recent {
 }
 
 impl Ledger {
-    /// The facts of the moment by pair, in the order of their ids.
-    pub(super) fn moments(&self) -> Vec<Moment> {
+    /// The facts of the moment by pair, in the order of their ids. They are worked out anew only when one has changed,
+    /// for a snapshot is taken after each of a poll's walks, and most of these bring nothing new.
+    pub(super) fn moments(&mut self) -> Arc<[Moment]> {
+        match &self.moments {
+            Some(moments) if moments.len() == self.pairs.table().len() => {
+                debug_assert_eq!(**moments, *self.worked_out_moments(), "a change was not noted");
+                Arc::clone(moments)
+            }
+            _ => Arc::clone(self.moments.insert(self.worked_out_moments().into())),
+        }
+    }
+
+    fn worked_out_moments(&self) -> Vec<Moment> {
         let mut moments = self.recent.settled.clone();
         moments.resize(self.pairs.table().len(), Moment::default());
         for (start, slot) in &self.unsettled {

@@ -25,6 +25,7 @@ impl Ledger {
     pub fn due_stretches(&self, floor: i64, page_size: u32) -> Vec<Stretch> {
         let mut stretches: Vec<Stretch> = Vec::new();
         let mut ranges: Vec<Stretch> = Vec::new();
+        let most = u64::from(page_size);
         let mut known = 0;
         for (_, slot) in &self.unsettled {
             let Some(entry) = self.entries.get(*slot) else { continue };
@@ -41,15 +42,15 @@ impl Ledger {
             }
             let own = from(floor, entry.around_start());
             if let Some(last) = stretches.last_mut() {
-                let reached = known + self.known_between(last.range.end + 1, own.end);
-                if reached <= u64::from(page_size) {
+                let reached = known + self.known_between(last.range.end + 1, own.end, most);
+                if reached <= most {
                     known = reached;
                     last.range.end = own.end;
                     last.read_in = last.read_in.min(entry.read_in);
                     continue;
                 }
             }
-            known = self.known_between(own.start, own.end);
+            known = self.known_between(own.start, own.end, most);
             stretches.push(Stretch { range: own, narrow: true, read_in: entry.read_in });
         }
         stretches.extend(joined(ranges));
@@ -57,13 +58,9 @@ impl Ledger {
         stretches
     }
 
-    fn known_between(&self, first: i64, last: i64) -> u64 {
-        self.starts.between(first, last)
-    }
-
-    /// How many known conversations started in this range: what a walk over it will cost.
-    pub fn known_in(&self, range: Range) -> u64 {
-        self.known_between(range.start, range.end)
+    /// How many known conversations started from `first` to `last`; it counts no further than beyond `most`.
+    fn known_between(&self, first: i64, last: i64, most: u64) -> u64 {
+        self.starts.between(first, last, most)
     }
 }
 

@@ -520,6 +520,24 @@ fn aged_out_leaves_the_gauges_is_counted_and_raises_the_floor() {
 }
 
 #[test]
+fn aged_out_takes_a_look_at_a_part_of_the_settled_ones_in_each_poll() {
+    let mut desk = Desk::new();
+    let readings: Vec<_> = (0..25_000).map(|n| closed(active(&format!("a{n}"), 10), 1)).collect();
+    desk.poll(&readings);
+    desk.poll(&readings);
+    // Never settled, and beyond the first part.
+    desk.poll(&[active("open", 10)]);
+    let horizon = desk.now + 1;
+    let forgotten: Vec<_> = (0..4).map(|_| desk.ledger.forget_before(horizon)).collect();
+    let counts: Vec<_> = forgotten.iter().map(|forgotten| (forgotten.entries, forgotten.unsettled)).collect();
+    assert_eq!(counts, [(10_001, 1), (10_000, 0), (5_000, 0), (0, 0)]);
+    assert_eq!((desk.ledger.len(), desk.ledger.unsettled()), (0, 0));
+    // And round again.
+    desk.poll(&readings[..1]);
+    assert_eq!(desk.ledger.forget_before(desk.now + 1).entries, 1);
+}
+
+#[test]
 fn wrong_zone_is_counted_once_and_kept_out_of_times() {
     let mut desk = Desk::new();
     let odd = active("a", 5 * 3600 + 10);
@@ -534,6 +552,18 @@ fn wrong_zone_is_counted_once_and_kept_out_of_times() {
     assert!(!desk.ledger.due_stretches(0, 50).iter().any(|stretch| stretch.narrow));
     desk.poll(&[Conversation { reply: Some(1), ..odd }]);
     assert_eq!((desk.only().met, desk.moment().reply_recent), (1, [None; 4]));
+}
+
+#[test]
+fn wrong_zone_does_not_keep_what_is_gone() {
+    let mut desk = Desk::new();
+    desk.poll(&[active("a", 5 * 3600)]);
+    let listed_in = Range::new(desk.now - 3600, desk.now);
+    assert_eq!(desk.moment().active, 1);
+    desk.ledger.begin_poll();
+    desk.walk(listed_in, Vec::new());
+    desk.ledger.end_poll();
+    assert_eq!((desk.ledger.tallies().vanished, desk.moment().active), (1, 0));
 }
 
 #[test]
