@@ -4,6 +4,7 @@
 //! count at or below every configured bound, and the exact counts of exponential buckets (the native histograms of
 //! Prometheus and the exponential ones of OpenTelemetry share their indexing but for an offset of one).
 
+mod exemplar;
 mod parts;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use hdrhistogram::Histogram;
 
 use super::time::UnixMillis;
+pub use exemplar::{EXEMPLAR_LABEL, Exemplar};
 pub use parts::DistributionParts;
 
 /// The longest time that is believed, milliseconds: the largest integer that every JSON reader keeps exact.
@@ -82,6 +84,8 @@ pub struct Distribution {
     exponential: Vec<(i32, u64)>,
     /// Made at the first value: most pairs are quiet. Its counts are of 32 bits to halve the memory.
     hdr: Option<Box<Histogram<u32>>>,
+    /// Of this process only: what a checkpoint keeps has none.
+    exemplars: exemplar::Exemplars,
 }
 
 impl fmt::Debug for Distribution {
@@ -106,6 +110,7 @@ impl Distribution {
             at_bound,
             exponential: Vec::new(),
             hdr: None,
+            exemplars: exemplar::Exemplars::default(),
         }
     }
 
