@@ -6,8 +6,12 @@
 //! * `accept`, `negotiation`: what the client wants, and what it gets
 //! * `cache`: each format encoded once for a snapshot; `pack`: compressed so that a scrape can add what is live
 
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
+use hyper::body::Body;
+use hyper::{HeaderMap, Method, Response};
 use prometheus::core::Collector as _;
 use prometheus::process_collector::ProcessCollector;
 use tokio::sync::watch;
@@ -60,6 +64,16 @@ impl HttpState {
             cache: cache::Cache::new(options),
             process: Mutex::new(ProcessCollector::for_self()),
         }
+    }
+
+    /// The answer that the server gives; for whoever wants it without a connection.
+    pub async fn answer(
+        &self,
+        method: &Method,
+        path: &str,
+        headers: &HeaderMap,
+    ) -> Response<impl Body<Data = Bytes, Error = Infallible> + use<>> {
+        routes::answer(self, method, path, headers).await
     }
 
     /// What is to be shown now.
