@@ -53,7 +53,7 @@ pub(crate) fn snapshot(pairs: usize, conversations: usize) -> Snapshot {
     let made = (0..pairs).map(|number| {
         let mut pair = Pair::new(labels(number), NOW - 86_400_000, Arc::clone(&layouts[0]), Arc::clone(&layouts[1]));
         for at in 0..conversations {
-            let id = id(number * conversations + at);
+            let id = id(number * conversations + at).as_str().into();
             let start = NOW - (conversations - at) as i64 * 60_000;
             pair.reply.record_conversation(time(dice), &id, start, NOW);
             pair.duration.record_conversation(time(dice), &id, start, NOW);
@@ -129,8 +129,8 @@ impl World {
                 state,
                 reason,
                 origin: ORIGINS[number / self.pairs % ORIGINS.len()],
-                bot: (&*labels.bot).into(),
-                team: (&*labels.team).into(),
+                bot: labels.bot,
+                team: labels.team,
                 company: None,
                 reply: Some(reply),
                 stated_duration: Some(duration),

@@ -6,6 +6,7 @@ use super::exposition::Encoder;
 use super::family::Head;
 use super::number;
 use crate::domain::catalog::Kind;
+use crate::domain::conversation::SpellingRoom;
 use crate::domain::distribution::{Distribution, EXEMPLAR_LABEL, Exemplar};
 use crate::domain::snapshot::{Point, Value};
 
@@ -88,7 +89,7 @@ impl Lines {
         // Text 0.0.4 has no place for it.
         if let Some(exemplar) = exemplar.filter(|_| self.is_openmetrics()) {
             self.out.extend_from_slice(b" # {");
-            label(&mut self.out, EXEMPLAR_LABEL, &exemplar.conversation);
+            label(&mut self.out, EXEMPLAR_LABEL, exemplar.conversation.spell(&mut SpellingRoom::default()));
             self.out.extend_from_slice(b"} ");
             number::float(&mut self.out, exemplar.millis as f64 / 1000.0);
             self.out.push(b' ');

@@ -3,7 +3,7 @@
 //! Histograms are native and classic at once; counters and histograms tell since when they count.
 
 use prost::Message as _;
-use prost::encode_length_delimiter;
+use prost::{encode_length_delimiter, length_delimiter_len};
 
 use super::exposition::Encoder;
 use super::family::Head;
@@ -16,7 +16,8 @@ pub(crate) mod messages;
 mod native;
 
 use messages::{
-    Bucket, Counter, Exemplar, Gauge, Histogram, LabelPair, METRIC_KEY, Metric, MetricFamily, MetricType, Timestamp,
+    Bucket, Counter, Exemplar, Gauge, Histogram, LABEL_KEY, LABEL_NAME_KEY, LABEL_VALUE_KEY, LabelPair, METRIC_KEY,
+    Metric, MetricFamily, MetricType, Timestamp,
 };
 
 /// Why writing cannot fail.
@@ -27,6 +28,8 @@ const TO_MEMORY: &str = "a buffer in memory takes everything";
 pub(super) struct Protobuf {
     out: Vec<u8>,
     metrics: Vec<u8>,
+    /// The labels of the point at hand, encoded.
+    labels: Vec<u8>,
 }
 
 impl Encoder for Protobuf {
@@ -35,8 +38,15 @@ impl Encoder for Protobuf {
     }
 
     fn point(&mut self, head: &Head<'_>, point: &Point<'_>) {
+        self.labels.clear();
+        for (name, value) in point.labels {
+            put_label(&mut self.labels, name, value);
+        }
+        let metric = metric(head.kind, point);
         self.metrics.push(METRIC_KEY);
-        metric(head.kind, point).encode_length_delimited(&mut self.metrics).expect(TO_MEMORY);
+        put_length(&mut self.metrics, self.labels.len() + metric.encoded_len());
+        self.metrics.extend_from_slice(&self.labels);
+        metric.encode(&mut self.metrics).expect(TO_MEMORY);
     }
 
     fn end(&mut self, head: &Head<'_>) {
@@ -53,7 +63,7 @@ impl Encoder for Protobuf {
             unit: head.unit().map(str::to_owned),
         };
         let length = family.encoded_len() + self.metrics.len();
-        encode_length_delimiter(length, &mut self.out).expect(TO_MEMORY);
+        put_length(&mut self.out, length);
         family.encode(&mut self.out).expect(TO_MEMORY);
         // Fields may come in any order: the points are the family's last one.
         self.out.append(&mut self.metrics);
@@ -66,9 +76,25 @@ impl Encoder for Protobuf {
     }
 }
 
+fn put_length(out: &mut Vec<u8>, length: usize) {
+    encode_length_delimiter(length, out).expect(TO_MEMORY);
+}
+
+/// [`LabelPair`] as a field of [`Metric`], without the message: every point has several, and their texts are borrowed.
+fn put_label(out: &mut Vec<u8>, name: &str, value: &str) {
+    let texts = [(LABEL_NAME_KEY, name), (LABEL_VALUE_KEY, value)];
+    out.push(LABEL_KEY);
+    put_length(out, texts.iter().map(|(_, text)| 1 + length_delimiter_len(text.len()) + text.len()).sum());
+    for (key, text) in texts {
+        out.push(key);
+        put_length(out, text.len());
+        out.extend_from_slice(text.as_bytes());
+    }
+}
+
+/// All of the metric but its labels.
 fn metric(kind: Kind, point: &Point<'_>) -> Metric {
-    let mut metric =
-        Metric { label: point.labels.iter().map(|(name, value)| label(name, value)).collect(), ..Metric::default() };
+    let mut metric = Metric::default();
     let start_timestamp = point.start.map(timestamp);
     let number = match point.value {
         Value::Distribution(times) => {
@@ -111,14 +137,14 @@ fn histogram(times: &Distribution, start_timestamp: Option<Timestamp>) -> Histog
 
 fn exemplar(exemplar: &distribution::Exemplar) -> Exemplar {
     Exemplar {
-        label: vec![label(EXEMPLAR_LABEL, &exemplar.conversation)],
+        label: vec![label(EXEMPLAR_LABEL, exemplar.conversation.to_string())],
         value: Some(exemplar.millis as f64 / 1000.0),
         timestamp: Some(timestamp(exemplar.counted_at)),
     }
 }
 
-fn label(name: &str, value: &str) -> LabelPair {
-    LabelPair { name: Some(name.to_owned()), value: Some(value.to_owned()) }
+fn label(name: &str, value: String) -> LabelPair {
+    LabelPair { name: Some(name.to_owned()), value: Some(value) }
 }
 
 fn timestamp(at: UnixMillis) -> Timestamp {

@@ -1,8 +1,7 @@
 //! A conversation to look at, for each bucket: from a number back to something that happened.
 
-use std::sync::Arc;
-
 use super::Distribution;
+use crate::domain::conversation::{ConversationId, SpellingRoom};
 use crate::domain::time::UnixMillis;
 
 /// The label of an exemplar.
@@ -14,8 +13,8 @@ const MOST_CODE_POINTS: usize = 128;
 /// One conversation that was counted into a bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exemplar {
-    /// Its `_id`. Shared, for a distribution is copied whenever it changes while a snapshot shows it.
-    pub conversation: Arc<str>,
+    /// Its `_id`.
+    pub conversation: ConversationId,
     /// When it started.
     pub started: UnixMillis,
     /// Its time, milliseconds.
@@ -51,16 +50,14 @@ impl Exemplars {
 impl Distribution {
     /// Counts one time in milliseconds, as [`Distribution::record`] does, and keeps its conversation as the exemplar of
     /// its bucket unless a newer one stands there. An id too long for an exemplar is counted all the same.
-    pub fn record_conversation(&mut self, millis: u64, id: &str, started: UnixMillis, now: UnixMillis) {
+    pub fn record_conversation(&mut self, millis: u64, id: &ConversationId, started: UnixMillis, now: UnixMillis) {
         self.record(millis);
-        // Most ids are so short that their bytes need no counting of code points.
-        let room = MOST_CODE_POINTS - EXEMPLAR_LABEL.len();
-        if id.len() > room && id.chars().count() > room {
+        if id.spell(&mut SpellingRoom::default()).chars().count() + EXEMPLAR_LABEL.len() > MOST_CODE_POINTS {
             return;
         }
         let millis = millis.min(super::MAX_MILLIS);
         let bucket = self.layout.shown.partition_point(|bound| *bound < millis);
-        self.exemplars.offer(bucket, Exemplar { conversation: id.into(), started, millis, counted_at: now });
+        self.exemplars.offer(bucket, Exemplar { conversation: id.clone(), started, millis, counted_at: now });
     }
 
     /// The newest conversation of a bucket, by its place in [`Distribution::buckets`]; the bucket of `+Inf` comes after
@@ -72,6 +69,8 @@ impl Distribution {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::super::Layout;
     use super::*;
 
@@ -79,20 +78,28 @@ mod tests {
         Distribution::new(Arc::new(Layout::new([1_000, 2_000], 3)), UnixMillis(0))
     }
 
-    fn ids(times: &Distribution) -> [Option<&str>; 3] {
-        [0, 1, 2].map(|bucket| times.exemplar(bucket).map(|exemplar| &*exemplar.conversation))
+    fn count(times: &mut Distribution, millis: u64, id: &str, started: i64, now: i64) {
+        times.record_conversation(millis, &id.into(), UnixMillis(started), UnixMillis(now));
+    }
+
+    fn ids(times: &Distribution) -> [Option<String>; 3] {
+        [0, 1, 2].map(|bucket| times.exemplar(bucket).map(|exemplar| exemplar.conversation.to_string()))
+    }
+
+    fn some(ids: [&str; 3]) -> [Option<String>; 3] {
+        ids.map(|id| Some(id.to_owned()))
     }
 
     #[test]
     fn each_bucket_keeps_its_newest_conversation() {
         let mut times = distribution();
-        times.record_conversation(1_000, "a", UnixMillis(10), UnixMillis(100));
-        times.record_conversation(1_001, "b", UnixMillis(10), UnixMillis(100));
-        times.record_conversation(9_000, "c", UnixMillis(10), UnixMillis(100));
-        assert_eq!(ids(&times), [Some("a"), Some("b"), Some("c")]);
-        times.record_conversation(0, "older", UnixMillis(9), UnixMillis(101));
-        times.record_conversation(2_000, "newer", UnixMillis(11), UnixMillis(101));
-        assert_eq!(ids(&times), [Some("a"), Some("newer"), Some("c")]);
+        for (millis, id) in [(1_000, "a"), (1_001, "b"), (9_000, "c")] {
+            count(&mut times, millis, id, 10, 100);
+        }
+        assert_eq!(ids(&times), some(["a", "b", "c"]));
+        count(&mut times, 0, "older", 9, 101);
+        count(&mut times, 2_000, "newer", 11, 101);
+        assert_eq!(ids(&times), some(["a", "newer", "c"]));
         assert_eq!(times.count(), 5);
         assert_eq!(times.exemplar(1).map(|exemplar| exemplar.millis), Some(2_000));
     }
@@ -100,19 +107,18 @@ mod tests {
     #[test]
     fn stamps_never_run_backwards() {
         let mut times = distribution();
-        times.record_conversation(1, "a", UnixMillis(10), UnixMillis(100));
-        times.record_conversation(1_500, "b", UnixMillis(11), UnixMillis(50));
+        count(&mut times, 1, "a", 10, 100);
+        count(&mut times, 1_500, "b", 11, 50);
         assert_eq!(times.exemplar(1).map(|exemplar| exemplar.counted_at), Some(UnixMillis(100)));
     }
 
     #[test]
     fn an_id_too_long_is_counted_and_not_shown() {
-        let room = 128 - EXEMPLAR_LABEL.len();
+        let longest = "é".repeat(MOST_CODE_POINTS - EXEMPLAR_LABEL.len());
         let mut times = distribution();
-        times.record_conversation(1, &"é".repeat(room + 1), UnixMillis(10), UnixMillis(100));
-        assert_eq!((ids(&times)[0], times.count()), (None, 1));
-        let longest = "é".repeat(room);
-        times.record_conversation(1, &longest, UnixMillis(10), UnixMillis(100));
-        assert_eq!(ids(&times)[0], Some(&*longest));
+        count(&mut times, 1, &format!("{longest}é"), 10, 100);
+        assert_eq!((ids(&times)[0].as_deref(), times.count()), (None, 1));
+        count(&mut times, 1, &longest, 10, 100);
+        assert_eq!(ids(&times)[0], Some(longest));
     }
 }

@@ -214,9 +214,14 @@ fn new_hdr() -> Box<Histogram<u32>> {
 
 /// Counts a time; the histogram grows as far as it needs to.
 fn record(hdr: &mut Histogram<u32>, millis: u64) {
+    let bins = hdr.distinct_values();
     // Growing fails only where a count of bins does not fit a usize: not below MAX_MILLIS.
     if hdr.record(millis).is_err() {
         hdr.saturating_record(millis);
+    }
+    if hdr.distinct_values() > bins {
+        // It grew, which it does a few times in its life, and to more than it needs; a copy has no room to spare.
+        *hdr = hdr.clone();
     }
 }
 

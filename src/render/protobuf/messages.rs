@@ -130,5 +130,16 @@ pub(crate) struct MetricFamily {
     pub(crate) unit: Option<String>,
 }
 
-/// What stands before the length of each of [`MetricFamily::metric`]: its tag, and that a length follows.
-pub(crate) const METRIC_KEY: u8 = 4 << 3 | 2;
+/// What stands before the length of a text or message: its tag, and that a length follows.
+const fn key(tag: u8) -> u8 {
+    tag << 3 | 2
+}
+
+/// Before each of [`MetricFamily::metric`].
+pub(crate) const METRIC_KEY: u8 = key(4);
+/// Before each of [`Metric::label`].
+pub(crate) const LABEL_KEY: u8 = key(1);
+/// Before [`LabelPair::name`].
+pub(crate) const LABEL_NAME_KEY: u8 = key(1);
+/// Before [`LabelPair::value`].
+pub(crate) const LABEL_VALUE_KEY: u8 = key(2);
