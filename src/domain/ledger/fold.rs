@@ -214,7 +214,8 @@ impl Desk<'_> {
         match reading.reply {
             Some(reply) if !entry.replied.seen() => {
                 if entry.replied.happen(self.counting) {
-                    self.pair(entry.pair).reply.record(reply);
+                    let now = self.seen_at;
+                    self.pair(entry.pair).reply.record_conversation(reply, &reading.id, reading.start, now);
                 }
                 if !entry.outside {
                     self.recent.push(Kind::Reply, entry.pair, reading.start + clamped(reply), reply);
@@ -264,7 +265,8 @@ impl Desk<'_> {
         match duration {
             Some(duration) if !entry.lasted.seen() => {
                 if entry.lasted.happen(self.counting) {
-                    self.pair(entry.pair).duration.record(duration);
+                    let now = self.seen_at;
+                    self.pair(entry.pair).duration.record_conversation(duration, &reading.id, reading.start, now);
                 }
                 if !entry.outside {
                     let at = reading.end.unwrap_or(reading.start + clamped(duration));
