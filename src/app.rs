@@ -8,6 +8,7 @@ use std::fmt;
 use std::io::{self, Write as _};
 use std::sync::Arc;
 
+use prometheus::core::Collector as _;
 use prometheus::process_collector::ProcessCollector;
 use tokio::net::TcpListener;
 use tracing::{info, warn};
@@ -21,7 +22,7 @@ use crate::live::LiveStats;
 use crate::logging;
 use crate::poller::PollError;
 use crate::push::{self, PushError};
-use crate::render::text;
+use crate::render::exposition::{self, Format, Options};
 use crate::store::StoreError;
 use assemble::Assembled;
 use tasks::{Stopped, Tasks, Turn};
@@ -164,7 +165,9 @@ async fn serve_on(
 ) -> Result<(), AppError> {
     let address = listener.local_addr().map_err(|error| unheard(config.web.listen_address.clone(), error))?;
     let Assembled { poller, snapshots, instance_id } = assemble::poller(&config, &clock)?;
-    let state = HttpState::new(snapshots.clone(), Arc::clone(&clock), Arc::clone(&live), &*config.web.telemetry_path);
+    let options = Options { openmetrics_created: config.web.openmetrics_created };
+    let path = &*config.web.telemetry_path;
+    let state = HttpState::new(snapshots.clone(), Arc::clone(&clock), Arc::clone(&live), path, options);
     let push = assemble::push_options(&config, instance_id);
 
     let mut tasks = Tasks::new();
@@ -198,13 +201,11 @@ async fn once(config: Config, clock: Arc<dyn Clock>, live: Arc<LiveStats>) -> Re
         signal = stop => return Err(AppError::Interrupted(signal)),
     }
     let snapshot = snapshots.borrow().at(clock.now());
-    let encoded = || -> prometheus::Result<String> {
-        Ok(text::kept(&snapshot)?
-            + &text::live(&snapshot, live.live())?
-            + &text::process(&ProcessCollector::for_self())?)
-    };
-    let metrics = encoded().map_err(|error| AppError::Setup(format!("the metrics cannot be encoded: {error}")))?;
-    io::stdout().lock().write_all(metrics.as_bytes()).map_err(AppError::Output)
+    let (options, mut metrics) = (Options::default(), Vec::new());
+    exposition::kept(Format::Text, options, &snapshot, &mut |piece| metrics.extend_from_slice(piece));
+    let process = ProcessCollector::for_self().collect();
+    metrics.extend(exposition::fresh(Format::Text, options, &snapshot, &live.live(), &process));
+    io::stdout().lock().write_all(&metrics).map_err(AppError::Output)
 }
 
 const fn log_level(level: tracing::Level) -> LogLevel {

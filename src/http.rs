@@ -1,18 +1,31 @@
 //! The web server: metrics for a scraper, a page for people, health for an orchestrator.
 //!
 //! Scrapes never wait for the upstream: whatever is asked, the newest published snapshot answers.
+//!
+//! * `server`: connections; `routes`: which answer belongs to which request; `page`: the one for people
+//! * `accept`, `negotiation`: what the client wants, and what it gets
+//! * `cache`: each format encoded once for a snapshot; `pack`: compressed so that a scrape can add what is live
 
-use std::sync::Arc;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
+use hyper::body::Body;
+use hyper::{HeaderMap, Method, Response};
+use prometheus::core::Collector as _;
 use prometheus::process_collector::ProcessCollector;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::domain::snapshot::Snapshot;
 use crate::live::LiveStats;
+use crate::render::exposition::{self, Format, Options};
 
+mod accept;
 mod body;
 mod cache;
+mod negotiation;
+mod pack;
 mod page;
 mod routes;
 mod server;
@@ -27,8 +40,10 @@ pub struct HttpState {
     clock: Arc<dyn Clock>,
     live: Arc<LiveStats>,
     telemetry_path: String,
+    options: Options,
     cache: cache::Cache,
-    process: Arc<ProcessCollector>,
+    /// One reading at a time, short as it is: two at once would both count the seconds that are new.
+    process: Mutex<ProcessCollector>,
 }
 
 impl HttpState {
@@ -38,19 +53,38 @@ impl HttpState {
         clock: Arc<dyn Clock>,
         live: Arc<LiveStats>,
         telemetry_path: impl Into<String>,
+        options: Options,
     ) -> Self {
         Self {
             snapshots,
             clock,
             live,
             telemetry_path: telemetry_path.into(),
-            cache: cache::Cache::default(),
-            process: Arc::new(ProcessCollector::for_self()),
+            options,
+            cache: cache::Cache::new(options),
+            process: Mutex::new(ProcessCollector::for_self()),
         }
+    }
+
+    /// The answer that the server gives; for whoever wants it without a connection.
+    pub async fn answer(
+        &self,
+        method: &Method,
+        path: &str,
+        headers: &HeaderMap,
+    ) -> Response<impl Body<Data = Bytes, Error = Infallible> + use<>> {
+        routes::answer(self, method, path, headers).await
     }
 
     /// What is to be shown now.
     fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.snapshots.borrow())
+    }
+
+    /// What is encoded anew for each scrape.
+    fn fresh(&self, format: Format, snapshot: &Snapshot) -> Vec<u8> {
+        // It reads the kernel's figures anew each time, so a panic before does not spoil it.
+        let process = self.process.lock().unwrap_or_else(PoisonError::into_inner).collect();
+        exposition::fresh(format, self.options, snapshot, &self.live.live(), &process)
     }
 }

@@ -174,6 +174,7 @@ pub const SETTINGS: &[Setting] = &[
     S::new("state.path", Kind::File, Value("jelou-exporter.db"), "file of the checkpoint, in which counting outlives the process; `\"\"` keeps state in memory only"),
     S::new("web.listen_address", Kind::Address, Value("0.0.0.0:10110"), "`host:port`; port 0 picks one and the log names it"),
     S::new("web.telemetry_path", Kind::Path, Value("/metrics"), "where the metrics are served"),
+    S::new("web.openmetrics_created", Kind::Switch, Value("false"), "`_created` lines in OpenMetrics, which Prometheus stores as series of their own; protobuf and OTLP always carry start times"),
     S::new("otlp.endpoint", Kind::Url, Nothing("none (off)"),
         "where to push: base URL for HTTP (`/v1/metrics` is appended), target for gRPC; the standard `OTEL_*` variables work too"),
     S::new("otlp.protocol", Kind::Choice(&["http/protobuf", "grpc", "http/json"]), Value("http/protobuf"),

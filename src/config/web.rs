@@ -1,7 +1,7 @@
 //! Where the metrics are served.
 
 use super::reader::Reader;
-use super::values::{listen_address, url_path};
+use super::values::{listen_address, switch, url_path};
 
 /// Settings of the section `web`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,6 +10,8 @@ pub struct WebSettings {
     pub listen_address: String,
     /// The path of the metrics; never one of the other endpoints.
     pub telemetry_path: String,
+    /// Whether OpenMetrics tells start times in lines of their own.
+    pub openmetrics_created: bool,
 }
 
 /// Paths that serve something else.
@@ -22,5 +24,10 @@ pub(super) fn read(from: &mut Reader<'_>) -> Option<WebSettings> {
         path if TAKEN.contains(&path.as_str()) => Err("something else is served there; /metrics is usual".to_owned()),
         path => Ok(path),
     });
-    Some(WebSettings { listen_address: listen_address?, telemetry_path: telemetry_path? })
+    let openmetrics_created = from.value("web.openmetrics_created", switch);
+    Some(WebSettings {
+        listen_address: listen_address?,
+        telemetry_path: telemetry_path?,
+        openmetrics_created: openmetrics_created?,
+    })
 }

@@ -40,6 +40,14 @@ impl ConversationId {
             }
         }
     }
+
+    /// How many Unicode code points the identifier has.
+    pub fn code_points(&self) -> usize {
+        match &self.0 {
+            Spelling::Object(bytes) => 2 * bytes.len(),
+            Spelling::Text(text) => text.chars().count(),
+        }
+    }
 }
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";

@@ -233,16 +233,20 @@ pub enum Value<'a> {
 impl Snapshot {
     /// The snapshot as it is to be shown at `now`: without facts of the moment when these are too old.
     pub fn at(self: &Arc<Self>, now: UnixMillis) -> Arc<Self> {
-        match &self.conversations {
-            Some(conversations) if conversations.moments.is_some() && now >= conversations.moments_until => {
-                let mut stale = Self::clone(self);
-                if let Some(conversations) = &mut stale.conversations {
-                    conversations.moments = None;
-                }
-                Arc::new(stale)
-            }
-            _ => Arc::clone(self),
+        if !self.is_stale(now) {
+            return Arc::clone(self);
         }
+        let mut stale = Self::clone(self);
+        if let Some(conversations) = &mut stale.conversations {
+            conversations.moments = None;
+        }
+        Arc::new(stale)
+    }
+
+    /// Whether it has facts of the moment that are too old at `now`.
+    pub fn is_stale(&self, now: UnixMillis) -> bool {
+        let conversations = self.conversations.as_ref();
+        conversations.is_some_and(|shown| shown.moments.is_some() && now >= shown.moments_until)
     }
 
     /// Whether the conversation families are served and, if they came from a checkpoint, a poll has confirmed them.

@@ -1,23 +1,23 @@
 //! Which answer belongs to which request.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::http::HeaderValue;
-use hyper::{Method, Response, StatusCode};
+use hyper::{HeaderMap, Method, Response, StatusCode};
 
 use super::body::Pieces;
-use super::{HttpState, cache, page};
-use crate::render::text;
+use super::negotiation::{self, Coding};
+use super::{HttpState, page};
+use crate::render::exposition::Format;
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
 
 /// The answer, counted.
-pub(super) async fn answer(state: &HttpState, method: &Method, path: &str) -> Response<Pieces> {
+pub(super) async fn answer(state: &HttpState, method: &Method, path: &str, headers: &HeaderMap) -> Response<Pieces> {
     let mut response = match route(state, path) {
         None => plain(StatusCode::NOT_FOUND, "Not found.\n"),
         Some(_) if *method != Method::GET && *method != Method::HEAD => {
@@ -25,7 +25,7 @@ pub(super) async fn answer(state: &HttpState, method: &Method, path: &str) -> Re
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             response
         }
-        Some(Route::Metrics) => metrics(state).await,
+        Some(Route::Metrics) => metrics(state, headers).await,
         Some(Route::Page) => status_page(state),
         Some(Route::Healthy) => plain(StatusCode::OK, "Healthy.\n"),
         Some(Route::Ready) => ready(state),
@@ -61,27 +61,41 @@ fn route(state: &HttpState, path: &str) -> Option<Route> {
     }
 }
 
-async fn metrics(state: &HttpState) -> Response<Pieces> {
-    match metrics_text(state).await {
-        Ok(text) => respond(StatusCode::OK, text::CONTENT_TYPE, Pieces::new(text)),
-        Err(why) => {
-            tracing::error!(error = why, "a scrape could not be answered");
-            plain(StatusCode::INTERNAL_SERVER_ERROR, format!("Internal error: {why}.\n"))
-        }
-    }
+async fn metrics(state: &HttpState, headers: &HeaderMap) -> Response<Pieces> {
+    let chosen = negotiation::format(headers);
+    let mut response = match negotiation::coding(headers) {
+        None => plain(
+            StatusCode::NOT_ACCEPTABLE,
+            "Accept-Encoding refuses every packing there is: zstd, gzip and identity (none).\n",
+        ),
+        Some(coding) => match metrics_body(state, chosen.format, coding).await {
+            Ok(body) => {
+                let content_type = HeaderValue::try_from(chosen.content_type()).expect("it is made of plain letters");
+                let mut response = respond(StatusCode::OK, content_type, body);
+                if let Some(name) = coding.name() {
+                    response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(name));
+                }
+                response
+            }
+            Err(why) => {
+                tracing::error!(error = why, "a scrape could not be answered");
+                plain(StatusCode::INTERNAL_SERVER_ERROR, format!("Internal error: {why}.\n"))
+            }
+        },
+    };
+    response.headers_mut().insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
+    response
 }
 
-async fn metrics_text(state: &HttpState) -> Result<[Bytes; 2], String> {
-    let snapshot = state.snapshot();
-    let kept = state.cache.kept(&snapshot, state.clock.now()).await?;
-    let (live, process) = (state.live.live(), Arc::clone(&state.process));
-    let fresh = cache::encode(move || Ok(text::live(&snapshot, live)? + &text::process(&process)?)).await?;
-    Ok([kept, Bytes::from(fresh)])
+async fn metrics_body(state: &HttpState, format: Format, coding: Coding) -> Result<Pieces, String> {
+    let (snapshot, kept) = state.cache.kept(&state.snapshots, state.clock.now(), format, coding).await?;
+    let fresh = state.fresh(format, &snapshot);
+    kept.followed_by(fresh).map_err(|error| format!("the metrics could not be packed: {error}"))
 }
 
 fn status_page(state: &HttpState) -> Response<Pieces> {
     let html = page::html(&state.snapshot(), &state.telemetry_path);
-    let mut response = respond(StatusCode::OK, HTML, Pieces::new([Bytes::from(html)]));
+    let mut response = respond(StatusCode::OK, HeaderValue::from_static(HTML), Pieces::new([Bytes::from(html)]));
     response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::SECURITY_POLICY));
     response
 }
@@ -94,12 +108,12 @@ fn ready(state: &HttpState) -> Response<Pieces> {
 }
 
 fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response<Pieces> {
-    respond(status, PLAIN, Pieces::new([text.into()]))
+    respond(status, HeaderValue::from_static(PLAIN), Pieces::new([text.into()]))
 }
 
-fn respond(status: StatusCode, content_type: &'static str, body: Pieces) -> Response<Pieces> {
+fn respond(status: StatusCode, content_type: HeaderValue, body: Pieces) -> Response<Pieces> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
     response
 }

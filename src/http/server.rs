@@ -113,7 +113,10 @@ async fn connection(limits: Limits, stream: TcpStream, state: Arc<HttpState>, wa
     let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
         asked.store(true, Ordering::Relaxed);
         let state = Arc::clone(&state);
-        async move { Ok::<_, Infallible>(routes::answer(&state, request.method(), request.uri().path()).await) }
+        async move {
+            let (method, path, headers) = (request.method(), request.uri().path(), request.headers());
+            Ok::<_, Infallible>(routes::answer(&state, method, path, headers).await)
+        }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.header_read).max_buf_size(64 << 10);

@@ -1,3 +1,4 @@
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -28,7 +29,13 @@ impl Server {
         let (publish, snapshots) = watch::channel(Arc::new(snapshot));
         let clock = Arc::new(ManualClock::new(sample::NOW));
         let live = Arc::new(LiveStats::new(false));
-        let state = HttpState::new(snapshots, Arc::clone(&clock) as Arc<dyn Clock>, Arc::clone(&live), "/metrics");
+        let state = HttpState::new(
+            snapshots,
+            Arc::clone(&clock) as Arc<dyn Clock>,
+            Arc::clone(&live),
+            "/metrics",
+            Options::default(),
+        );
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(serve_within(limits, listener, state, async move {
             stopped.await.ok();
@@ -50,8 +57,9 @@ fn client() -> reqwest::Client {
     builder().build().unwrap()
 }
 
+/// Asks for no packing and would not undo any.
 fn builder() -> reqwest::ClientBuilder {
-    reqwest::Client::builder().tls_backend_preconfigured(crate::tls::client_config(&[])).no_proxy()
+    reqwest::Client::builder().tls_backend_preconfigured(crate::tls::client_config(&[])).no_proxy().no_gzip()
 }
 
 fn header<'a>(response: &'a Response, name: &str) -> &'a str {
@@ -102,6 +110,64 @@ async fn head_tells_the_length_and_sends_nothing() {
     }
     let head = server.ask(Method::HEAD, "/metrics").await;
     assert!(header(&head, "content-length").parse::<usize>().unwrap() > 1000);
+}
+
+/// The answer's body, unpacked.
+async fn unpacked(response: Response) -> Vec<u8> {
+    let coding = response.headers().get("content-encoding").map(|coding| coding.to_str().unwrap().to_owned());
+    let (bytes, mut out) = (response.bytes().await.unwrap(), Vec::new());
+    match coding.as_deref() {
+        None => return bytes.to_vec(),
+        Some("gzip") => flate2::bufread::GzDecoder::new(&*bytes).read_to_end(&mut out).unwrap(),
+        Some("zstd") => zstd::Decoder::new(&*bytes).unwrap().read_to_end(&mut out).unwrap(),
+        Some(other) => panic!("{other}"),
+    };
+    out
+}
+
+#[tokio::test]
+async fn a_scraper_gets_the_format_and_packing_that_it_asks_for() {
+    let server = Server::start(sample::with_pairs([sample::pair("b", "t")]), Limits::default()).await;
+    let url = format!("http://{}/metrics", server.address);
+    let openmetrics = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8";
+    let protobuf = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
+    for (accept, content_type, mark) in [
+        ("*/*", "text/plain; version=0.0.4; charset=utf-8", &b"process_resident_memory_bytes "[..]),
+        (
+            openmetrics,
+            "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8",
+            &b"\n# EOF\n"[..],
+        ),
+        (
+            protobuf,
+            "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited",
+            &b"process_resident_memory_bytes"[..],
+        ),
+    ] {
+        for coding in [None, Some("gzip"), Some("zstd")] {
+            // The first answer makes what the second one shares.
+            for method in [Method::GET, Method::GET, Method::HEAD] {
+                let request = client().request(method.clone(), &url).header("accept", accept);
+                let response = request.header("accept-encoding", coding.unwrap_or("identity")).send().await.unwrap();
+                assert_eq!(response.status(), 200);
+                assert_eq!(header(&response, "content-type"), content_type);
+                assert_eq!(header(&response, "vary"), "Accept, Accept-Encoding");
+                let told = response.headers().get("content-encoding").map(|coding| coding.to_str().unwrap());
+                assert_eq!(told, coding);
+                let length: usize = header(&response, "content-length").parse().unwrap();
+                if method == Method::HEAD {
+                    assert!(length > 1000 && response.bytes().await.unwrap().is_empty());
+                } else {
+                    let body = unpacked(response).await;
+                    assert!(coding.is_some() || body.len() == length);
+                    assert!(body.windows(mark.len()).any(|window| window == mark), "{accept} {coding:?}");
+                }
+            }
+        }
+    }
+    let refused = client().get(&url).header("accept-encoding", "identity;q=0").send().await.unwrap();
+    assert_eq!((refused.status().as_u16(), header(&refused, "vary")), (406, "Accept, Accept-Encoding"));
+    assert!(refused.text().await.unwrap().contains("gzip"));
 }
 
 #[tokio::test]

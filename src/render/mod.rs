@@ -1,8 +1,15 @@
 //! Pure encoders of a snapshot, one a format: values in, bytes or messages out.
+//!
+//! What a scraper gets is [`exposition`]: `lines` writes both text formats, `protobuf` the third; `family` and `number` say
+//! what they share. What is pushed is [`otlp`].
 
+pub mod exposition;
+mod family;
+mod lines;
+mod number;
 pub mod otlp;
+mod protobuf;
 pub mod reference;
-pub mod text;
 
 #[cfg(test)]
 pub(crate) mod sample;

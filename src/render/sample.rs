@@ -34,7 +34,9 @@ pub(crate) fn pair(bot: &str, team: &str) -> Pair {
     let layout = Arc::new(Layout::new([250, 60_000, 300_000], 3));
     let labels = PairLabels { bot: bot.into(), team: team.into() };
     let mut pair = Pair::new(labels, START, Arc::clone(&layout), layout);
-    [0, 200, 299_500, 4_000_000].into_iter().for_each(|millis| pair.reply.record(millis));
+    for (millis, id) in [(0, "6590a1"), (200, "6590a2"), (299_500, "6590a3"), (4_000_000, "6590a4")] {
+        pair.reply.record_conversation(millis, &id.into(), START, NOW - 30_250);
+    }
     [61_500, 600_000].into_iter().for_each(|millis| pair.duration.record(millis));
     pair.started_mut(Origin::None, START).value = 6;
     pair.ended_mut((State::Closed, Reason::ClosedByOperator), START).value = 2;

@@ -18,7 +18,7 @@ use crate::support::world::{frozen, now};
 use crate::support::{eventually, until};
 
 /// An exporter that has polled a lifelike world once, and has nothing to do for long.
-fn polled(settings: Settings<'_>) -> (Simulator, Exporter) {
+pub(crate) fn polled(settings: Settings<'_>) -> (Simulator, Exporter) {
     let world = SimulatorOptions { per_hour: 30.0, quirks: true, ..SimulatorOptions::default() };
     let (simulator, at) = frozen(world);
     // At night nobody else may be active.
@@ -39,7 +39,7 @@ fn stands_still(series: &Series) -> bool {
 }
 
 /// The series that stand still, with values as numbers; bounds may be spelt `300` or `300.0`.
-fn comparable<'a>(series: impl IntoIterator<Item = (&'a Series, &'a String)>) -> BTreeMap<Series, f64> {
+pub(crate) fn comparable<'a>(series: impl IntoIterator<Item = (&'a Series, &'a String)>) -> BTreeMap<Series, f64> {
     let still = series.into_iter().filter(|(series, _)| stands_still(series));
     still.map(|(series, value)| (with_plain_bound(series), value.parse().unwrap())).collect()
 }
@@ -56,7 +56,7 @@ fn with_plain_bound(series: &Series) -> Series {
     series
 }
 
-fn same(ours: &BTreeMap<Series, f64>, theirs: &BTreeMap<Series, f64>) -> Result<(), String> {
+pub(crate) fn same(ours: &BTreeMap<Series, f64>, theirs: &BTreeMap<Series, f64>) -> Result<(), String> {
     let mut wrong = Vec::new();
     for (series, value) in ours {
         match theirs.get(series) {

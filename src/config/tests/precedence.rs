@@ -27,6 +27,7 @@ const VALUES: &[(&str, &str, &str)] = &[
     ("state.path", "a", "b"),
     ("web.listen_address", "a:1", "b:2"),
     ("web.telemetry_path", "/a", "/b"),
+    ("web.openmetrics_created", "true", "false"),
     ("otlp.endpoint", "http://a", "http://b"),
     ("otlp.protocol", "grpc", "http/protobuf"),
     ("otlp.interval", "7s", "8s"),

@@ -4,6 +4,7 @@
 //! count at or below every configured bound, and the exact counts of exponential buckets (the native histograms of
 //! Prometheus and the exponential ones of OpenTelemetry share their indexing but for an offset of one).
 
+mod exemplar;
 mod parts;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use hdrhistogram::Histogram;
 
 use super::time::UnixMillis;
+pub use exemplar::{EXEMPLAR_LABEL, Exemplar};
 pub use parts::DistributionParts;
 
 /// The longest time that is believed, milliseconds: the largest integer that every JSON reader keeps exact.
@@ -82,6 +84,8 @@ pub struct Distribution {
     exponential: Vec<(i32, u64)>,
     /// Made at the first value: most pairs are quiet. Its counts are of 32 bits to halve the memory.
     hdr: Option<Box<Histogram<u32>>>,
+    /// Of this process only: what a checkpoint keeps has none.
+    exemplars: exemplar::Exemplars,
 }
 
 impl fmt::Debug for Distribution {
@@ -106,6 +110,7 @@ impl Distribution {
             at_bound,
             exponential: Vec::new(),
             hdr: None,
+            exemplars: exemplar::Exemplars::default(),
         }
     }
 
@@ -209,9 +214,14 @@ fn new_hdr() -> Box<Histogram<u32>> {
 
 /// Counts a time; the histogram grows as far as it needs to.
 fn record(hdr: &mut Histogram<u32>, millis: u64) {
+    let bins = hdr.distinct_values();
     // Growing fails only where a count of bins does not fit a usize: not below MAX_MILLIS.
     if hdr.record(millis).is_err() {
         hdr.saturating_record(millis);
+    }
+    if hdr.distinct_values() > bins {
+        // It grew, which it does a few times in its life, and to more than it needs; a copy has no room to spare.
+        *hdr = hdr.clone();
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hdrhistogram::Histogram;
 
+use super::exemplar::Exemplars;
 use super::{Distribution, Layout, exponential_index, new_hdr};
 use crate::domain::time::UnixMillis;
 
@@ -67,7 +68,8 @@ impl Distribution {
         let at_bound = relaid(&parts, &layout, hdr.as_deref());
         let exponential = rescaled(&parts, layout.schema);
         let DistributionParts { start, count, sum, min, max, zeros, .. } = parts;
-        Self { layout, start, count, sum, min, max, zeros, at_bound, exponential, hdr }
+        let exemplars = Exemplars::default();
+        Self { layout, start, count, sum, min, max, zeros, at_bound, exponential, hdr, exemplars }
     }
 }
 

@@ -127,7 +127,8 @@ impl Ledger {
         desk.decision(reading, entry);
         let news = desk.news;
         if !news.is_none() {
-            news.count_in(self.pairs.count_in(entry.pair, start, seen_at), start);
+            let pair = self.pairs.count_in(entry.pair, start, seen_at);
+            news.count_in(pair, start, reading, seen_at);
         } else if !entry.settled {
             // Its gauges are to be seen.
             self.pairs.wake(entry.pair, start);

@@ -1,7 +1,7 @@
 //! What is new about a conversation.
 
 use super::entry::Decision;
-use crate::domain::conversation::{Origin, Reason, State};
+use crate::domain::conversation::{Conversation, Origin, Reason, State};
 use crate::domain::pair::Pair;
 use crate::domain::time::UnixMillis;
 
@@ -24,8 +24,15 @@ impl News {
         *self == Self::default()
     }
 
-    /// Counts it all. Series that the pair has not shown yet count from `series_start`.
-    pub(super) fn count_in(&self, pair: &mut Pair, series_start: UnixMillis) {
+    /// Counts it all, as seen in this reading at `seen_at`. Series that the pair has not shown yet count from
+    /// `series_start`.
+    pub(super) fn count_in(
+        &self,
+        pair: &mut Pair,
+        series_start: UnixMillis,
+        reading: &Conversation,
+        seen_at: UnixMillis,
+    ) {
         if let Some(origin) = self.started {
             pair.started_mut(origin, series_start).value += 1;
         }
@@ -40,10 +47,10 @@ impl News {
             None => {}
         }
         if let Some(reply) = self.reply {
-            pair.reply.record(reply);
+            pair.reply.record_conversation(reply, &reading.id, reading.start, seen_at);
         }
         if let Some(duration) = self.duration {
-            pair.duration.record(duration);
+            pair.duration.record_conversation(duration, &reading.id, reading.start, seen_at);
         }
     }
 }

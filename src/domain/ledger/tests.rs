@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::domain::conversation::{Conversation, Reason, State};
+use crate::domain::distribution::Distribution;
 use crate::domain::label::AmendedField;
 use crate::domain::pair::Pair;
 use crate::domain::reading::{Rejected, Row};
@@ -236,6 +237,25 @@ fn duration_once_per_id_stated_or_worked_out() {
     desk.poll(&[untold, Conversation { stated_duration: Some(9_000), ..unknown }]);
     let pair = desk.only();
     assert_eq!((pair.duration.count(), pair.duration.sum_millis()), (2, 16_000));
+}
+
+/// Not a rule of counting: what a scraper may show beside a bucket.
+#[test]
+fn exemplars_are_the_newest_conversations_and_the_time_at_which_they_were_counted() {
+    let mut desk = Desk::new();
+    let (old, new) = (closed(replied("old", 50, 4_000), 5_000), closed(replied("new", 40, 3_000), 700_000));
+    desk.poll(&[new, old]);
+    let counted_at = at(desk.now);
+    let shown = |times: &Distribution, bucket| {
+        let exemplar = times.exemplar(bucket)?;
+        assert_eq!(exemplar.counted_at, counted_at);
+        Some((exemplar.conversation.to_string(), exemplar.millis))
+    };
+    let pair = desk.only();
+    assert_eq!(shown(&pair.reply, 0), Some(("new".to_owned(), 3_000)));
+    assert_eq!(shown(&pair.reply, 1), None);
+    assert_eq!(shown(&pair.duration, 0), Some(("old".to_owned(), 5_000)));
+    assert_eq!(shown(&pair.duration, 1), Some(("new".to_owned(), 700_000)));
 }
 
 #[test]

@@ -30,11 +30,17 @@ impl Prometheus {
     /// Scrapes this address, or nothing.
     #[track_caller]
     pub(crate) fn start(binary: PathBuf, target: Option<&str>, flags: &[&str]) -> Self {
+        Self::scraping(binary, target, "", flags)
+    }
+
+    /// Scrapes this address by these settings of the job, each with a comma after it.
+    #[track_caller]
+    pub(crate) fn scraping(binary: PathBuf, target: Option<&str>, settings: &str, flags: &[&str]) -> Self {
         let data = Scratch::new();
         let config = data.0.join("prometheus.yml");
         let jobs = target.map_or(String::new(), |target| {
             format!(
-                "\n  - {{job_name: it, scrape_interval: 1s, scrape_timeout: 1s, static_configs: [{{targets: ['{target}']}}]}}"
+                "\n  - {{job_name: it, scrape_interval: 1s, scrape_timeout: 1s, {settings} static_configs: [{{targets: ['{target}']}}]}}"
             )
         });
         std::fs::write(&config, format!("scrape_configs:{jobs}\n")).unwrap();
@@ -59,15 +65,23 @@ impl Prometheus {
 
     /// The newest value of each series that the selector or expression yields, without `job` and `instance`.
     pub(crate) fn query(&self, expression: &str) -> Result<Vec<(Series, String)>, String> {
-        let answer = web::get(&self.address, &format!("/api/v1/query?query={}", web::escape(expression)));
-        let answer = answer.map_err(|error| error.to_string())?;
+        let rows = self.rows(&format!("/api/v1/query?query={}", web::escape(expression)))?;
+        // A native histogram has no value of its own.
+        let rows = rows.into_iter().filter(|(_, row)| row["value"].is_array());
+        Ok(rows.map(|(series, row)| (series, row["value"][1].as_str().unwrap().to_owned())).collect())
+    }
+
+    /// The rows that this path of the API yields, each with its series without `job` and `instance`.
+    pub(crate) fn rows(&self, path: &str) -> Result<Vec<(Series, serde_json::Value)>, String> {
+        let answer = web::get(&self.address, path).map_err(|error| error.to_string())?;
         let body: serde_json::Value = serde_json::from_str(&answer.body).map_err(|error| error.to_string())?;
-        let rows = body["data"]["result"].as_array().ok_or(answer.body)?;
+        let rows = body["data"].as_array().or(body["data"]["result"].as_array()).ok_or(answer.body)?;
         let series = rows.iter().map(|row| {
-            let mut labels: Labels = serde_json::from_value(row["metric"].clone()).unwrap();
+            let labels = row.get("metric").or(row.get("seriesLabels")).unwrap();
+            let mut labels: Labels = serde_json::from_value(labels.clone()).unwrap();
             labels.retain(|key, _| !["job", "instance"].contains(&&**key));
             let name = labels.remove("__name__").unwrap_or_default();
-            (Series { name, labels }, row["value"][1].as_str().unwrap().to_owned())
+            (Series { name, labels }, row.clone())
         });
         Ok(series.collect())
     }

@@ -25,17 +25,38 @@ pub(crate) fn get(address: &str, path: &str) -> io::Result<Answer> {
 
 /// Asks with further header lines, each ended by CRLF.
 pub(crate) fn ask(address: &str, method: &str, path: &str, headers: &str) -> io::Result<Answer> {
+    send(address, method, path, headers, b"")?.try_into()
+}
+
+/// The same, sending this body, for an answer that may be anything but text.
+pub(crate) fn send(address: &str, method: &str, path: &str, headers: &str, body: &[u8]) -> io::Result<Bytes> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(20)))?;
     // HTTP/1.0: the answer comes in one piece and ends with the connection.
     write!(stream, "{method} {path} HTTP/1.0\r\nhost: {address}\r\n{headers}\r\n")?;
+    stream.write_all(body)?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
-    let answer = String::from_utf8(answer).map_err(io::Error::other)?;
-    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(|| io::Error::other("no head"))?;
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    let status = status.ok_or_else(|| io::Error::other(format!("no status: {head}")))?;
-    Ok(Answer { status, head: head.to_owned(), body: body.to_owned() })
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").ok_or_else(|| io::Error::other("no head"))?;
+    let body = answer.split_off(end + 4);
+    Ok(Bytes { head: String::from_utf8(answer).map_err(io::Error::other)?, body })
+}
+
+/// An answer as it came.
+pub(crate) struct Bytes {
+    head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl TryFrom<Bytes> for Answer {
+    type Error = io::Error;
+
+    fn try_from(answer: Bytes) -> io::Result<Self> {
+        let Bytes { head, body } = answer;
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let status = status.ok_or_else(|| io::Error::other(format!("no status: {head}")))?;
+        Ok(Self { status, head, body: String::from_utf8(body).map_err(io::Error::other)? })
+    }
 }
 
 /// Text as a query may carry it.
