@@ -164,11 +164,11 @@ async fn serve_on(
     stop: impl Future<Output = &'static str>,
 ) -> Result<(), AppError> {
     let address = listener.local_addr().map_err(|error| unheard(config.web.listen_address.clone(), error))?;
-    let Assembled { poller, snapshots, instance_id } = assemble::poller(&config, &clock)?;
+    let Assembled { poller, snapshots, instance_id, spans } = assemble::poller(&config, &clock)?;
     let options = Options { openmetrics_created: config.web.openmetrics_created };
     let path = &*config.web.telemetry_path;
     let state = HttpState::new(snapshots.clone(), Arc::clone(&clock), Arc::clone(&live), path, options);
-    let push = assemble::push_options(&config, instance_id);
+    let push = assemble::push_options(&config, &instance_id);
 
     let mut tasks = Tasks::new();
     tasks.spawn_until_stop("web server", Turn::Last, |stopped: Stopped| async move {
@@ -179,6 +179,13 @@ async fn serve_on(
         let (snapshots, live, clock) = (snapshots, Arc::clone(&live), Arc::clone(&clock));
         tasks.spawn_until_stop("OTLP push", Turn::Last, |stopped: Stopped| async move {
             push::run(options, snapshots, live, clock, stopped.wait()).await.map_err(AppError::Push)
+        });
+    }
+    if let Some(spans) = spans {
+        tasks.spawn_until_stop("OTLP traces", Turn::Last, |stopped: Stopped| async move {
+            stopped.wait().await;
+            spans.flush().await;
+            Ok(())
         });
     }
     // What it has read is folded and published walk by walk, so it can be dropped wherever it stands.

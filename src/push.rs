@@ -27,6 +27,7 @@ mod status;
 mod streak;
 #[cfg(test)]
 pub(super) mod tests;
+mod traces;
 
 use delivery::{Delivery, Report};
 use payload::{Packing, Payload};
@@ -34,6 +35,7 @@ use sender::Sender;
 use streak::Streak;
 
 pub use settings::{Protocol, PushError, PushOptions};
+pub use traces::SpanPush;
 
 /// What is fixed about the task's timing; tests hurry it.
 #[derive(Clone, Copy, Debug)]

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::AppError;
 use crate::cli::REVISION;
 use crate::clock::Clock;
-use crate::config::{Config, HistogramForm, OtlpCompression, OtlpProtocol};
+use crate::config::{Config, HistogramForm, OtlpCompression, OtlpEndpoint, OtlpProtocol};
 use crate::domain::distribution::Layout;
 use crate::domain::ledger::{Ledger, LedgerSettings};
 use crate::domain::plan::{Plan, PlanSettings};
@@ -18,7 +18,7 @@ use crate::domain::snapshot::{Own, Snapshot};
 use crate::domain::time::UnixMillis;
 use crate::jelou::{Budget, Client};
 use crate::poller::{Parts, Poller, PollerSettings, Traces};
-use crate::push::{Protocol, PushOptions};
+use crate::push::{Protocol, PushOptions, SpanPush};
 use crate::render::otlp::HistogramKind;
 use crate::store::{Image, Store, StoreError};
 
@@ -28,6 +28,8 @@ pub(super) struct Assembled {
     pub(super) snapshots: watch::Receiver<Arc<Snapshot>>,
     /// `service.instance.id`: kept with the state, or that of this process.
     pub(super) instance_id: String,
+    /// What sends the poller's spans, if they are wanted.
+    pub(super) spans: Option<SpanPush>,
 }
 
 /// A poller that goes on where the checkpoint left off, or begins anew.
@@ -60,6 +62,7 @@ pub(super) fn poller(config: &Config, clock: &Arc<dyn Clock>) -> Result<Assemble
         page_size: api.page_size,
     };
     let instance_id = store.as_ref().map_or_else(|| Uuid::new_v4().to_string(), |store| store.instance_id().to_owned());
+    let spans = span_push(config, &instance_id)?;
     let parts = Parts {
         upstream,
         budget: Budget::new(api.requests_per_second),
@@ -70,10 +73,10 @@ pub(super) fn poller(config: &Config, clock: &Arc<dyn Clock>) -> Result<Assemble
         own,
         account: api.account.as_str().into(),
         store,
-        traces: Traces::off(),
+        traces: spans.as_ref().map_or_else(Traces::off, |spans| Traces::new(spans.tracer())),
     };
     let (poller, snapshots) = Poller::new(settings, parts);
-    Ok(Assembled { poller, snapshots, instance_id })
+    Ok(Assembled { poller, snapshots, instance_id, spans })
 }
 
 fn fresh(config: &Config, now: UnixMillis) -> (Ledger, Plan) {
@@ -123,13 +126,22 @@ fn plan_settings(config: &Config) -> PlanSettings {
 }
 
 /// How to push, if that is wanted.
-pub(super) fn push_options(config: &Config, instance_id: String) -> Option<PushOptions> {
+pub(super) fn push_options(config: &Config, instance_id: &str) -> Option<PushOptions> {
+    config.otlp.endpoint.as_ref().map(|endpoint| options(config, endpoint, instance_id))
+}
+
+/// Where the exporter's own spans go, if that is wanted.
+fn span_push(config: &Config, instance_id: &str) -> Result<Option<SpanPush>, AppError> {
+    let endpoint = config.otlp.traces.as_ref();
+    endpoint.map(|endpoint| SpanPush::new(&options(config, endpoint, instance_id))).transpose().map_err(AppError::Push)
+}
+
+fn options(config: &Config, endpoint: &OtlpEndpoint, instance_id: &str) -> PushOptions {
     let otlp = &config.otlp;
-    let endpoint = otlp.endpoint.as_ref()?;
     let mut resource = otlp.resource.clone();
-    resource.entry("service.instance.id".to_owned()).or_insert(instance_id);
+    resource.entry("service.instance.id".to_owned()).or_insert_with(|| instance_id.to_owned());
     resource.entry("service.version".to_owned()).or_insert_with(|| crate::cli::VERSION.to_owned());
-    Some(PushOptions {
+    PushOptions {
         url: endpoint.url.clone(),
         protocol: match otlp.protocol {
             OtlpProtocol::HttpProtobuf => Protocol::HttpProtobuf,
@@ -148,7 +160,7 @@ pub(super) fn push_options(config: &Config, instance_id: String) -> Option<PushO
             HistogramForm::Exponential => HistogramKind::Exponential,
         },
         resource: resource.into_iter().collect(),
-    })
+    }
 }
 
 fn seconds(duration: Duration) -> i64 {

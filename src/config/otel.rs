@@ -18,6 +18,9 @@ use pairs::pairs;
 /// The endpoint that is taken as it is, where every other one gets `/v1/metrics` appended.
 pub(super) const METRICS_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT";
 
+/// The same for traces.
+pub(super) const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+
 /// A variable, the setting that it stands for, and how its text becomes that setting's.
 type Rule = (&'static str, &'static str, fn(&str) -> Result<String, String>);
 
@@ -50,6 +53,8 @@ pub(super) struct Standard {
     pub(super) of_all: Layer,
     /// Why nothing is pushed, whoever asks for it (`OTEL_SDK_DISABLED`, `OTEL_METRICS_EXPORTER`).
     pub(super) disabled: Option<String>,
+    /// Where traces go, if not beside the metrics; as it is given.
+    pub(super) traces_endpoint: Option<String>,
     /// Sent with every push.
     pub(super) headers: Vec<(String, Secret)>,
     /// Attributes of the resource.
@@ -96,7 +101,12 @@ pub(super) fn read(
     };
     of_metrics.extend(read.layer(&[exact]));
     of_all.extend(read.layer(&[base]));
+    let traces_endpoint = match is_grpc {
+        true => read.one(TRACES_ENDPOINT, grpc_target),
+        false => read.one(TRACES_ENDPOINT, |text| url(text).map(String::from)),
+    };
     Standard {
+        traces_endpoint,
         of_metrics,
         of_all,
         disabled: read.disabled(),

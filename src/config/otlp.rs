@@ -5,11 +5,11 @@ use std::fmt;
 use std::time::Duration;
 
 use super::given::{quoted, without_credentials};
-use super::otel::{METRICS_ENDPOINT, NamedFile, Standard};
+use super::otel::{METRICS_ENDPOINT, NamedFile, Standard, TRACES_ENDPOINT};
 use super::problem::Problem;
 use super::reader::{LONGER_THAN_ZERO, Reader};
 use super::secret::Secret;
-use super::values::{base_url, url};
+use super::values::{base_url, switch, url};
 use crate::tls::{self, TlsError, TlsFiles, TlsTexts};
 
 /// Settings of the section `otlp`, and what the standard `OTEL_*` variables add to them.
@@ -17,6 +17,8 @@ use crate::tls::{self, TlsError, TlsFiles, TlsTexts};
 pub struct OtlpSettings {
     /// Where to push; `None` pushes nothing.
     pub endpoint: Option<OtlpEndpoint>,
+    /// Where traces of the exporter's own polls go: the whole URL for HTTP, the target for gRPC; `None` makes none.
+    pub traces: Option<OtlpEndpoint>,
     /// How messages travel.
     pub protocol: OtlpProtocol,
     /// From push to push.
@@ -64,6 +66,8 @@ impl fmt::Debug for OtlpEndpoint {
 
 /// What HTTP appends to a base URL.
 const HTTP_PATH: &str = "/v1/metrics";
+/// The same for traces.
+const TRACES_PATH: &str = "/v1/traces";
 
 /// How messages travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,34 +159,43 @@ pub(super) fn read(from: &mut Reader<'_>, standard: Standard) -> Option<OtlpSett
         _ => base_url(text),
     };
     let endpoint = from.optional("otlp.endpoint", |text| Ok(OtlpEndpoint { url: read_url(text)?, exact }));
+    let traces = from.value("otlp.traces", switch);
     let interval = from.duration("otlp.interval", LONGER_THAN_ZERO);
     let timeout = from.duration("otlp.timeout", LONGER_THAN_ZERO);
     let temporality = from.choice("otlp.temporality", Temporality::named);
     let histograms = from.choice("otlp.histograms", HistogramForm::named);
-    let (mut endpoint, protocol) = (endpoint?, protocol?);
+    let (mut endpoint, protocol, traces) = (endpoint?, protocol?, traces?);
 
-    if let Some(why) = standard.disabled
-        && endpoint.take().is_some()
-    {
-        from.warnings.push(format!("{why}: nothing is pushed, although otlp.endpoint is set"));
+    let mut traces_endpoint = None;
+    if let Some(why) = standard.disabled {
+        if endpoint.take().is_some() {
+            from.warnings.push(format!("{why}: nothing is pushed, although otlp.endpoint is set"));
+        }
+    } else if traces {
+        traces_endpoint = where_traces_go(from, endpoint.as_ref(), protocol, standard.traces_endpoint);
     }
     let mut tls = TlsFiles::default();
-    if let Some(endpoint) = &mut endpoint {
+    for endpoint in endpoint.iter_mut().chain(&mut traces_endpoint) {
         if !endpoint.url.contains("://") {
             complete(endpoint, standard.insecure, &mut from.warnings);
         }
-        if protocol != OtlpProtocol::Grpc && !endpoint.exact && endpoint.url.ends_with(HTTP_PATH) {
-            let url = without_credentials(&endpoint.http_url());
-            from.warnings.push(format!("otlp.endpoint is a base URL: the push goes to {url}; leave {HTTP_PATH} out"));
-        }
-        if endpoint.url.starts_with("https://") {
-            tls = read_tls(from, [standard.certificate, standard.client_certificate, standard.client_key]);
-        }
+    }
+    if let Some(endpoint) = &endpoint
+        && protocol != OtlpProtocol::Grpc
+        && !endpoint.exact
+        && endpoint.url.ends_with(HTTP_PATH)
+    {
+        let url = without_credentials(&endpoint.http_url());
+        from.warnings.push(format!("otlp.endpoint is a base URL: the push goes to {url}; leave {HTTP_PATH} out"));
+    }
+    if [&endpoint, &traces_endpoint].into_iter().flatten().any(|endpoint| endpoint.url.starts_with("https://")) {
+        tls = read_tls(from, [standard.certificate, standard.client_certificate, standard.client_key]);
     }
     let mut resource = standard.resource;
     resource.entry("service.name".to_owned()).or_insert_with(|| env!("CARGO_PKG_NAME").to_owned());
     Some(OtlpSettings {
         endpoint,
+        traces: traces_endpoint,
         protocol,
         interval: interval?,
         timeout: timeout?,
@@ -194,6 +207,29 @@ pub(super) fn read(from: &mut Reader<'_>, standard: Standard) -> Option<OtlpSett
         headers: standard.headers,
         resource,
     })
+}
+
+/// Beside the metrics, unless the standard variable says where. Without either there is nowhere, which is said.
+fn where_traces_go(
+    from: &mut Reader<'_>,
+    metrics: Option<&OtlpEndpoint>,
+    protocol: OtlpProtocol,
+    named: Option<String>,
+) -> Option<OtlpEndpoint> {
+    if let Some(url) = named {
+        return Some(OtlpEndpoint { url, exact: true });
+    }
+    let base = match metrics {
+        Some(endpoint) if protocol == OtlpProtocol::Grpc => return Some(endpoint.clone()),
+        Some(OtlpEndpoint { url, exact: true }) => url.strip_suffix(HTTP_PATH),
+        Some(OtlpEndpoint { url, exact: false }) => Some(&**url),
+        None => None,
+    };
+    if base.is_none() {
+        let what = "there is nowhere to send traces to: set otlp.endpoint to a base URL";
+        from.refuse("otlp.traces", format!("{what}, or {TRACES_ENDPOINT}"));
+    }
+    base.map(|base| OtlpEndpoint { url: format!("{base}{TRACES_PATH}"), exact: true })
 }
 
 /// A URL, or `host:port` alone, whose scheme `OTEL_EXPORTER_OTLP_INSECURE` then decides.

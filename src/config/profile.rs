@@ -30,7 +30,8 @@ impl Profile {
     pub const RUN: Self = Self { needs_credentials: true, without_api: false, fixed: &[], defaults: &[] };
 
     /// `once`: one poll in memory, whose history counts, for there is nothing else to show.
-    pub const ONCE: Self = Self { fixed: &[("poll.count_initial", "true"), ("state.path", "")], ..Self::RUN };
+    pub const ONCE: Self =
+        Self { fixed: &[("otlp.traces", "false"), ("poll.count_initial", "true"), ("state.path", "")], ..Self::RUN };
 
     /// `demo`: everything on loopback, soon to be seen, whatever credentials lie about.
     pub const DEMO: Self = Self {

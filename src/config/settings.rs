@@ -183,6 +183,8 @@ pub const SETTINGS: &[Setting] = &[
     S::new("otlp.timeout", Kind::Duration, Value("10s"), "for one request of a push"),
     S::new("otlp.temporality", Kind::Choice(&["cumulative", "delta"]), Value("cumulative"),
         "what counters and histograms are pushed as: `cumulative`, or `delta` since the last push"),
+    S::new("otlp.traces", Kind::Switch, Value("false"),
+        "traces of the exporter's own polls, to `/v1/traces` of the endpoint or to `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`"),
     S::new("otlp.histograms", Kind::Choice(&["explicit", "exponential"]), Value("explicit"),
         "kind of buckets that are pushed: `explicit` or `exponential`"),
     S::new("metrics.reply_time_buckets", Kind::Durations, Value("5s, 10s, 15s, 30s, 1m, 2m, 3m, 5m, 10m, 15m, 30m, 1h, 2h, 4h, 8h"),

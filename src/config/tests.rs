@@ -93,7 +93,7 @@ fn defaults_are_those_of_the_table() {
     PollSettings { interval: 60s, overlap: 600s, horizon: 604800s, sweep_interval: 21600s, initial_lookback: 86400s, count_initial: false }
     StateSettings { path: Some("jelou-exporter.db") }
     WebSettings { listen_address: "0.0.0.0:10110", telemetry_path: "/metrics", openmetrics_created: false }
-    OtlpSettings { endpoint: None, protocol: HttpProtobuf, interval: 60s, timeout: 10s, export_timeout: None, temporality: Cumulative, histograms: Explicit, compression: None, tls: TlsFiles { authorities: None, identity: None }, headers: [], resource: {"service.name": "jelou-exporter"} }
+    OtlpSettings { endpoint: None, traces: None, protocol: HttpProtobuf, interval: 60s, timeout: 10s, export_timeout: None, temporality: Cumulative, histograms: Explicit, compression: None, tls: TlsFiles { authorities: None, identity: None }, headers: [], resource: {"service.name": "jelou-exporter"} }
     MetricsSettings { reply_bounds: [5000, 10000, 15000, 30000, 60000, 120000, 180000, 300000, 600000, 900000, 1800000, 3600000, 7200000, 14400000, 28800000], duration_bounds: [60000, 120000, 300000, 600000, 900000, 1800000, 3600000, 7200000, 14400000, 28800000, 43200000, 86400000], schema: 3, reply_target: 300s, excluded_origins: [Broadcast, InducedByOperator], recent_window: 3600s, max_label_sets: 2000, stale_after: 900s, forget_pairs_after: 2592000s }
     LogSettings { level: Level(Info), format: Logfmt }
     []
@@ -271,4 +271,27 @@ fn no_secret_is_ever_printed() {
     printed.push_str(&bad.secret_file("hunter2\nhunter2").problems().join("\n"));
     assert!(!printed.contains("hunter2"), "{printed}");
     assert!(printed.contains("client_secret: Some(<secret>)"), "{printed}");
+}
+
+#[test]
+fn traces_go_beside_the_metrics_or_where_the_standard_variable_says() {
+    let traces = |case: Case| case.flag("otlp.traces", "true").config().otlp.traces.map(|endpoint| endpoint.url);
+    let at = |url: &str| Some(url.to_owned());
+    assert_eq!(traces(case().flag("otlp.endpoint", "http://a:4318")), at("http://a:4318/v1/traces"));
+    let grpc = || case().flag("otlp.endpoint", "http://a:4317").flag("otlp.protocol", "grpc");
+    assert_eq!(traces(grpc()), at("http://a:4317"));
+    let metrics = |url| case().env("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", url);
+    assert_eq!(traces(metrics("http://a/x/v1/metrics")), at("http://a/x/v1/traces"));
+    let own = |case: Case| case.env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://t/spans");
+    assert_eq!(traces(own(metrics("http://a/metrics"))), at("http://t/spans"));
+    assert_eq!(traces(own(case())), at("http://t/spans"));
+    assert_eq!(traces(own(case()).env("OTEL_SDK_DISABLED", "true")), None);
+    assert_eq!(case().flag("otlp.endpoint", "http://a").config().otlp.traces, None);
+    for nowhere in [case(), metrics("http://a/metrics")] {
+        let problems = nowhere.flag("otlp.traces", "true").problems();
+        assert!(
+            problems[0].starts_with("otlp.traces") && problems[0].contains("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
+            "{problems:?}"
+        );
+    }
 }

@@ -50,7 +50,7 @@ fn client(endpoint: &Endpoint, gzip: bool) -> MetricsServiceClient<Channel> {
     if gzip { client.send_compressed(CompressionEncoding::Gzip) } else { client }
 }
 
-fn endpoint(options: &PushOptions, texts: &TlsTexts) -> Result<Endpoint, PushError> {
+pub(super) fn endpoint(options: &PushOptions, texts: &TlsTexts) -> Result<Endpoint, PushError> {
     let client = |error: tonic::transport::Error| PushError::Client(chain(&error));
     let tls = match options.url.split_once("://") {
         Some(("http", _)) => false,
@@ -76,7 +76,7 @@ fn endpoint(options: &PushOptions, texts: &TlsTexts) -> Result<Endpoint, PushErr
     endpoint.tls_config(config).map_err(client)
 }
 
-fn metadata(given: &[(String, String)]) -> Result<MetadataMap, PushError> {
+pub(super) fn metadata(given: &[(String, String)]) -> Result<MetadataMap, PushError> {
     let mut metadata = MetadataMap::new();
     for (name, value) in given {
         let bad = || PushError::Header(name.clone());

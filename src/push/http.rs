@@ -36,19 +36,7 @@ pub(super) struct HttpSender {
 
 impl HttpSender {
     pub(super) fn new(options: &PushOptions, texts: &TlsTexts, clock: Arc<dyn Clock>) -> Result<Self, PushError> {
-        let config = tls::config_with(texts, &[]).map_err(|error| PushError::Tls(error.to_string()))?;
-        let client = Client::builder()
-            .tls_backend_preconfigured(config)
-            // One request at a time gains nothing from HTTP/2, whose connection would outlive a route that is gone.
-            .http1_only()
-            // The headers are for the configured receiver only.
-            .redirect(Policy::none())
-            .connect_timeout(options.timeout)
-            .user_agent(USER_AGENT)
-            .default_headers(headers(options)?)
-            .build()
-            .map_err(|error| PushError::Client(chain(&error)))?;
-        Ok(Self { client, url: url(&options.url, options.exact_url)?, clock })
+        Ok(Self { client: client(options, texts)?, url: url(&options.url, options.exact_url)?, clock })
     }
 
     pub(super) async fn send(&mut self, body: Bytes) -> Answer {
@@ -91,6 +79,22 @@ fn is(headers: &HeaderMap, kind: &str) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(kind.as_bytes()))
 }
 
+/// What posts to the receiver, headers and certificates included.
+pub(super) fn client(options: &PushOptions, texts: &TlsTexts) -> Result<Client, PushError> {
+    let config = tls::config_with(texts, &[]).map_err(|error| PushError::Tls(error.to_string()))?;
+    Client::builder()
+        .tls_backend_preconfigured(config)
+        // One request at a time gains nothing from HTTP/2, whose connection would outlive a route that is gone.
+        .http1_only()
+        // The headers are for the configured receiver only.
+        .redirect(Policy::none())
+        .connect_timeout(options.timeout)
+        .user_agent(USER_AGENT)
+        .default_headers(headers(options)?)
+        .build()
+        .map_err(|error| PushError::Client(chain(&error)))
+}
+
 /// The URL that metrics are posted to.
 fn url(given: &str, exact: bool) -> Result<Url, PushError> {
     let mut url = Url::parse(given).map_err(|error| PushError::Endpoint(error.to_string()))?;
@@ -123,7 +127,7 @@ fn headers(options: &PushOptions) -> Result<HeaderMap, PushError> {
 }
 
 /// As much of the body as matters; a body that breaks off says as much as came.
-async fn body(mut response: Response) -> Vec<u8> {
+pub(super) async fn body(mut response: Response) -> Vec<u8> {
     let mut body = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {
         body.extend_from_slice(&chunk[..chunk.len().min(MOST_ANSWER - body.len())]);

@@ -16,6 +16,7 @@ use crate::tls::TlsFiles;
 
 mod receiver;
 mod tls;
+mod traces;
 
 use receiver::{Received, Say, Script, receiver};
 

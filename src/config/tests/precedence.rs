@@ -34,6 +34,7 @@ const VALUES: &[(&str, &str, &str)] = &[
     ("otlp.timeout", "7s", "8s"),
     ("otlp.temporality", "delta", "cumulative"),
     ("otlp.histograms", "exponential", "explicit"),
+    ("otlp.traces", "true", "false"),
     ("metrics.reply_time_buckets", "7s, 8s", "9s"),
     ("metrics.duration_buckets", "7s, 8s", "9s"),
     ("metrics.native_histogram_schema", "-4", "8"),
