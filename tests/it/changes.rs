@@ -51,6 +51,13 @@ impl Annals {
         totals
     }
 
+    /// What must be shown in this phase.
+    fn expects(&mut self, simulator: &Simulator, at: UnixMillis, phase: &Phase) -> Expected {
+        let mut rules = usual_rules();
+        (phase.rules)(&mut rules);
+        Expected::of(&self.add(simulator, at, &rules, phase.full))
+    }
+
     fn has_folded(&self) -> bool {
         self.told.values().any(|((bot, _), _)| bot == OVERFLOW)
     }
@@ -194,36 +201,31 @@ impl Bench {
         Exporter::start(&self.simulator.base_url(), &[&usual[..], phase.settings].concat())
     }
 
-    fn expects(&mut self, phase: &Phase, at: UnixMillis) -> Expected {
-        let mut rules = usual_rules();
-        (phase.rules)(&mut rules);
-        Expected::of(&self.annals.add(&self.simulator, at, &rules, phase.full))
-    }
-
     /// Waits until the numbers are right by the rules of this phase and of those before.
     fn agrees(&mut self, exporter: &Exporter, phase: &Phase, at: UnixMillis) -> Scrape {
-        let expected = self.expects(phase, at);
-        let check = || {
+        let mut check = || {
             let mut scrape = exporter.scrape();
             for (series, off) in &self.off {
                 if let Some(value) = scrape.series.get_mut(series) {
                     *value = (value.parse::<i128>().unwrap() - off).to_string();
                 }
             }
+            // The clock goes on deciding.
+            let expected = self.annals.expects(&self.simulator, at, phase);
             expected.compare(&scrape).map_err(|why| format!("{}: {why}", phase.name))?;
             Ok(scrape)
         };
-        eventually(check);
+        eventually(&mut check);
         exporter.succeeds_again(2.0);
-        let scrape = eventually(check);
+        let scrape = eventually(&mut check);
         self.receiver.is_content();
         scrape
     }
 
     /// Bounds that are counted from this start on begin between their neighbours, and are off by no more than they are now.
     fn adopt_new_bounds(&mut self, exporter: &Exporter, phase: &Phase, at: UnixMillis) {
-        let expected = self.expects(phase, at);
-        let of_first = Expected::of(&self.annals.add(&self.simulator, at, &usual_rules(), false));
+        let expected = self.annals.expects(&self.simulator, at, phase);
+        let of_first = self.annals.expects(&self.simulator, at, &USUAL);
         for (series, shown) in &exporter.scrape().series {
             let Some(first) = bounds_of(&series.name) else { continue };
             let Some(bound) = series.labels["le"].parse::<f64>().ok().map(|le| (le * 1000.0).round() as u64) else {
