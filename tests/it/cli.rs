@@ -102,7 +102,9 @@ fn demo_shows_life_within_seconds() {
     let scrape = exporter
         .scraped("several teams and bots", |scrape| observed(scrape, "team") >= 3 && observed(scrape, "bot") >= 2);
     let took = began.elapsed();
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    // Unoptimised, and beside other tests, the day of a busy weekday takes longer to read.
+    let within = Duration::from_secs(if cfg!(debug_assertions) { 15 } else { 5 });
+    assert!(took < within, "{took:?}");
     assert!(exporter.program.stdout().contains(&format!("metrics   http://{}/metrics\n", exporter.address)));
     let changed = |scrape: &Scrape| {
         let now = |name| scrape.total(name, &[]);

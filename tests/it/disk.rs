@@ -203,18 +203,20 @@ fn a_start_on_a_read_only_disk_is_refused_with_or_without_a_checkpoint() {
     assert!(disk.files().is_empty());
 
     disk.make_writable();
-    let (simulator, _) = frozen(lifelike(26));
+    let (simulator, at) = frozen(lifelike(26));
     let path = disk.state();
     let start = || Exporter::run(&mut disk.inside(&polling(&simulator.base_url(), &[("state.path", &path)])));
     let exporter = start();
-    exporter.is_up();
-    let before = exporter.scrape();
+    let (mut lasting, before) = (Lasting::default(), eventually(|| compare(&exporter, &simulator, at, true)));
+    lasting.see(&before);
     drop(exporter);
     disk.make_read_only().unwrap();
     tells(&refused(Some(&disk), &path), &told);
     // It is as good as before once it can be written again.
     disk.make_writable();
-    assert_eq!(counters(&start().scrape()), counters(&before));
+    let exporter = start();
+    lasting.see(&exporter.scrape());
+    eventually(|| compare(&exporter, &simulator, at, true));
 }
 
 #[test]
