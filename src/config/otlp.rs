@@ -226,8 +226,8 @@ fn where_traces_go(
         None => None,
     };
     if base.is_none() {
-        let what = "there is nowhere to send traces to: set otlp.endpoint to a base URL";
-        from.refuse("otlp.traces", format!("{what}, or {TRACES_ENDPOINT}"));
+        let what = "otlp.traces is true, and there is nowhere to send traces to: set otlp.endpoint to a base URL";
+        from.warnings.push(format!("{what}, or {TRACES_ENDPOINT}"));
     }
     base.map(|base| OtlpEndpoint { url: format!("{base}{TRACES_PATH}"), exact: true })
 }

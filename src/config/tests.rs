@@ -288,10 +288,9 @@ fn traces_go_beside_the_metrics_or_where_the_standard_variable_says() {
     assert_eq!(traces(own(case()).env("OTEL_SDK_DISABLED", "true")), None);
     assert_eq!(case().flag("otlp.endpoint", "http://a").config().otlp.traces, None);
     for nowhere in [case(), metrics("http://a/metrics")] {
-        let problems = nowhere.flag("otlp.traces", "true").problems();
-        assert!(
-            problems[0].starts_with("otlp.traces") && problems[0].contains("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
-            "{problems:?}"
-        );
+        let config = nowhere.flag("otlp.traces", "true").config();
+        assert_eq!(config.otlp.traces, None);
+        let [warning] = &config.warnings[..] else { panic!("{:?}", config.warnings) };
+        assert!(warning.starts_with("otlp.traces") && warning.contains("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"));
     }
 }
