@@ -34,32 +34,44 @@ pub(super) struct Assembled {
 pub(super) fn poller(config: &Config, clock: &Arc<dyn Clock>) -> Result<Assembled, AppError> {
     let api = &config.api;
     let upstream = Client::new(api, Arc::clone(clock)).map_err(|error| AppError::Client(error.to_string()))?;
-    let now = clock.now();
     let (store, image) = match &config.state.path {
         Some(path) => {
             let (store, image) = Store::open(path, &api.account).map_err(AppError::State)?;
+            if image.is_none() {
+                info!(path = %path.display(), account = api.account, "no checkpoint of this account: counting begins anew");
+            }
             (Some(store), image)
         }
         None => (None, None),
     };
+    let instance_id = store.as_ref().map_or_else(|| Uuid::new_v4().to_string(), |store| store.instance_id().to_owned());
+    let (settings, parts) = parts(config, clock, upstream, store, image)?;
+    let (poller, snapshots) = Poller::new(settings, parts);
+    Ok(Assembled { poller, snapshots, instance_id })
+}
+
+/// What a poller is made of that asks this upstream and goes on from the image, if there is one.
+pub(crate) fn parts<U>(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    upstream: U,
+    store: Option<Store>,
+    image: Option<Image>,
+) -> Result<(PollerSettings, Parts<U>), AppError> {
+    let api = &config.api;
+    let now = clock.now();
     let mut own =
         Own::new(now, REVISION.unwrap_or(""), millis(config.metrics.reply_target), millis(config.poll.interval));
     own.restored = image.is_some();
     let (ledger, plan) = match image {
         Some(image) => restored(config, image, now)?,
-        None => {
-            if let Some(path) = &config.state.path {
-                info!(path = %path.display(), account = api.account, "no checkpoint of this account: counting begins anew");
-            }
-            fresh(config, now)
-        }
+        None => fresh(config, now),
     };
     let settings = PollerSettings {
         interval: config.poll.interval,
         requests_per_second: api.requests_per_second,
         page_size: api.page_size,
     };
-    let instance_id = store.as_ref().map_or_else(|| Uuid::new_v4().to_string(), |store| store.instance_id().to_owned());
     let parts = Parts {
         upstream,
         budget: Budget::new(api.requests_per_second),
@@ -71,8 +83,7 @@ pub(super) fn poller(config: &Config, clock: &Arc<dyn Clock>) -> Result<Assemble
         account: api.account.as_str().into(),
         store,
     };
-    let (poller, snapshots) = Poller::new(settings, parts);
-    Ok(Assembled { poller, snapshots, instance_id })
+    Ok((settings, parts))
 }
 
 fn fresh(config: &Config, now: UnixMillis) -> (Ledger, Plan) {
