@@ -267,9 +267,9 @@ impl<U: Upstream> Poller<U> {
 
     async fn read_newest(&mut self, deadlines: Deadlines) -> Result<(), PollError> {
         let newest = self.plan.newest(self.clocks());
-        let began = self.clock.now();
+        let began = (Instant::now(), self.clock.now());
         self.read(newest, false, deadlines.work).await?;
-        self.plan.newest_read(newest, self.clocks_at(began));
+        self.plan.newest_read(newest, self.clocks_since(began));
         self.draw_zero_line()
     }
 
@@ -419,11 +419,15 @@ impl<U: Upstream> Poller<U> {
     }
 
     fn clocks(&self) -> Clocks {
-        self.clocks_at(self.clock.now())
+        Clocks { now: self.clock.now(), offset: self.own.clock_offset }
     }
 
-    fn clocks_at(&self, now: UnixMillis) -> Clocks {
-        Clocks { now, offset: self.own.clock_offset }
+    /// The clocks as they stood when a walk began. If the local one was set meanwhile, the offset is that of the clock
+    /// as it goes now, or as it went before: of both tellings the earlier one claims no more than was read.
+    fn clocks_since(&self, (began, local): (Instant, UnixMillis)) -> Clocks {
+        let passed = i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let clocks = self.clocks();
+        Clocks { now: local.min(clocks.now - passed), ..clocks }
     }
 }
 
