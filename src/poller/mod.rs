@@ -5,6 +5,8 @@
 
 mod fetch;
 mod keep;
+#[cfg(test)]
+mod model;
 mod report;
 mod slow;
 #[cfg(test)]
