@@ -24,6 +24,10 @@ pub(super) struct Book {
     pub(super) outside: u64,
     pub(super) overflowed: u64,
     pub(super) company: Option<String>,
+    /// Pair, instant, value of every reply that was seen.
+    pub(super) reply_events: Vec<(usize, i64, u64)>,
+    /// The same of every end that tells a duration.
+    pub(super) end_events: Vec<(usize, i64, u64)>,
 }
 
 /// One conversation.
@@ -35,10 +39,14 @@ pub(super) struct Memory {
     /// Whether it is active by the latest reading that has a say in that.
     pub(super) active: bool,
     pub(super) pair: usize,
+    /// Whether labels, reply or duration have changed since they were first seen, or dates are not to be trusted.
+    pub(super) is_amended: bool,
     overflown: bool,
     outside: bool,
     /// The poll that saw it end, since it was seen active.
     ended_in: Option<u64>,
+    /// Ended, and read again in a later poll.
+    pub(super) settled: bool,
     /// The duration that the latest ended reading told.
     duration: Option<u64>,
     /// What the latest reading that decides anything decided.
@@ -83,6 +91,8 @@ impl Book {
             outside: 0,
             overflowed: 0,
             company: None,
+            reply_events: Vec::new(),
+            end_events: Vec::new(),
         }
     }
 
@@ -146,9 +156,11 @@ impl Book {
             latest: reading.clone(),
             active: true,
             pair,
+            is_amended: false,
             overflown,
             outside: false,
             ended_in: None,
+            settled: false,
             duration: None,
             met: None,
             happened: BTreeMap::new(),
@@ -159,9 +171,11 @@ impl Book {
         // A date that is rounded to the second may lie a second outside.
         let (first, last) = (range.start * 1000 - 1000, range.end * 1000 + 1000);
         if !memory.outside && !(first..=last).contains(&reading.start.0) {
-            memory.outside = true;
+            (memory.outside, memory.is_amended) = (true, true);
             self.outside += 1;
         }
+        memory.is_amended |= memory.pair != pair || before.start != reading.start;
+        memory.is_amended |= before.reply.is_some() && before.reply != reading.reply;
         if memory.pair != pair && memory.counted(Event::Started) {
             self.amendments[2] += 1;
         }
@@ -174,10 +188,11 @@ impl Book {
         let beaten = !is_ended(reading) && memory.ended_in == Some(poll);
         if is_ended(reading) {
             self.take_end(&mut memory, reading);
+            memory.settled |= memory.ended_in.is_some_and(|ended_in| ended_in != poll);
             memory.ended_in = memory.ended_in.or(Some(poll));
             memory.active = false;
         } else if !beaten {
-            memory.active = true;
+            (memory.active, memory.settled) = (true, false);
             if memory.ended_in.take().is_some() && memory.happens(Event::Reopened, self.counts()) {
                 self.pairs[pair].reopened += 1;
             }
@@ -189,6 +204,10 @@ impl Book {
     fn take_reply(&mut self, memory: &mut Memory, before: Option<u64>, reading: &Conversation) {
         match reading.reply {
             Some(reply) if !memory.happened.contains_key(&Event::Replied) => {
+                if !memory.outside {
+                    let at = reading.start.0 + i64::try_from(reply).unwrap();
+                    self.reply_events.push((memory.pair, at, reply));
+                }
                 if memory.happens(Event::Replied, self.counts()) {
                     self.pairs[memory.pair].replies.add(reply);
                 }
@@ -212,8 +231,13 @@ impl Book {
         }
         let duration = duration(reading);
         let before = std::mem::replace(&mut memory.duration, duration);
+        memory.is_amended |= before.is_some() && before != duration;
         match duration {
             Some(duration) if !memory.happened.contains_key(&Event::Lasted) => {
+                if !memory.outside {
+                    let worked_out = reading.start.0 + i64::try_from(duration).unwrap();
+                    self.end_events.push((memory.pair, reading.end.map_or(worked_out, |end| end.0), duration));
+                }
                 if memory.happens(Event::Lasted, self.counts()) {
                     self.pairs[memory.pair].durations.add(duration);
                 }

@@ -89,6 +89,10 @@ pub(super) enum FaultKind {
     BadPage(u32),
     /// Answers take this long, milliseconds.
     Slow(u64),
+    /// Some rows are those of another company: all of them, or one.
+    Foreign {
+        all: bool,
+    },
 }
 
 /// One process, from start to end.
@@ -122,7 +126,11 @@ impl History {
         let first = Settings::new(&mut rng);
         let span = rng.i64(15..50) * MINUTE;
         let calm = BEGIN + span + rng.i64(0..10) * MINUTE;
-        let records = stories(&mut rng, &first, span, calm);
+        let mut records = stories(&mut rng, &first, span, calm);
+        if !honest && rng.u32(..4) == 0 {
+            let hours = rng.i64(-6..7);
+            records.iter_mut().for_each(|record| record.misdate(hours * 60 * MINUTE));
+        }
         let listing = Listing {
             newest_first: rng.bool(),
             most_rows: rng.u32(2..8),
@@ -162,7 +170,7 @@ fn faults(rng: &mut Rng, calm: i64) -> Vec<Fault> {
         let (from, longest) = (rng.i64(BEGIN..calm), one_of(rng, &[60, 600, 1800]));
         let until = calm.min(from + rng.i64(1..longest) * SECOND);
         let chance = one_of(rng, &[0.1, 0.5, 1.0]);
-        let kind = match rng.u32(..14) {
+        let kind = match rng.u32(..15) {
             0 => FaultKind::Unauthorized,
             1 | 2 => FaultKind::RateLimited { after: rng.bool().then(|| rng.u64(0..300)) },
             3 | 4 => FaultKind::ServerError {
@@ -178,6 +186,7 @@ fn faults(rng: &mut Rng, calm: i64) -> Vec<Fault> {
                 status: one_of(rng, &[422, 500, 0]),
             },
             11 | 12 => FaultKind::BadPage(rng.u32(1..4)),
+            13 => FaultKind::Foreign { all: rng.bool() },
             _ => FaultKind::Slow(rng.u64(1000..20_000)),
         };
         faults.push(Fault { from, until, chance, kind });
@@ -189,7 +198,7 @@ fn faults(rng: &mut Rng, calm: i64) -> Vec<Fault> {
 fn steps(rng: &mut Rng, calm: i64) -> Vec<(i64, i64)> {
     let mut steps = Vec::new();
     if rng.u32(..4) == 0 {
-        let widest = one_of(rng, &[3, 100, 600, 10_000, 1_000_000]) * SECOND;
+        let widest = one_of(rng, &[3, 100, 600, 10_000, 100_000]) * SECOND;
         let mut at = BEGIN + 1;
         for _ in 0..rng.u32(1..4) {
             at = rng.i64(at..calm);

@@ -4,7 +4,7 @@
 //! * `history`, `stories`, `settings`: what happens, all of it from one number
 //! * `upstream`, `disk`, `stage`: the world in which the real poller, ledger, plan and store are put
 //! * `book`, `times`: the oracle, which reckons over again by the rules what was read
-//! * `watch`, `compare`, `series`: what has to be true of every publication, through all lives of the process
+//! * `watch`, `compare`, `moments`, `series`, `pace`: what has to be true of every publication, through all lives of the process
 //! * `settled`: what has to be true at the end
 //! * `run`: one process after the other on the same disk
 //!
@@ -15,6 +15,8 @@ mod book;
 mod compare;
 mod disk;
 mod history;
+mod moments;
+mod pace;
 mod run;
 mod series;
 mod settings;

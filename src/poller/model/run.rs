@@ -86,7 +86,7 @@ impl Player {
             _ => None,
         };
         stage.disk().begin_life(life.trouble.clone(), Some(Arc::clone(stage) as Arc<dyn Witness>));
-        stage.begin_life(dies_asking);
+        stage.begin_life(life.settings.requests_per_second, dies_asking);
         let disk = stage.disk().clone();
         // A dead process opens nothing, so the disk is not that of whoever lives, but of this one.
         let opened = disk.opened();

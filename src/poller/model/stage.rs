@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::disk::{Death, Disk, Witness};
 use super::history::{BEGIN, History};
+use super::pace::Pace;
 use super::watch::Watch;
 use crate::clock::Clock;
 use crate::domain::reading::Page;
@@ -27,6 +28,7 @@ pub(super) struct Stage {
     requests: AtomicU64,
     /// The process dies in this request.
     dies_asking: Mutex<Option<(u64, Death)>>,
+    pace: Mutex<Pace>,
     watch: Mutex<Watch>,
 }
 
@@ -40,6 +42,7 @@ impl Stage {
             died: Notify::new(),
             requests: AtomicU64::new(0),
             dies_asking: Mutex::new(None),
+            pace: Mutex::new(Pace::default()),
             watch: Mutex::new(watch),
         }
     }
@@ -74,7 +77,8 @@ impl Stage {
     }
 
     /// A process begins; it is to die in this request of its own.
-    pub(super) fn begin_life(&self, dies_asking: Option<(u64, Death)>) {
+    pub(super) fn begin_life(&self, requests_per_second: f64, dies_asking: Option<(u64, Death)>) {
+        *self.pace.lock().unwrap() = Pace::new(requests_per_second);
         self.dead.store(false, Ordering::SeqCst);
         *self.dies_asking.lock().unwrap() = dies_asking.map(|(request, death)| (self.requests() + request, death));
     }
@@ -129,11 +133,19 @@ impl Stage {
             self.note(|| format!("asks for {range} page {page}"));
             self.die(death);
         }
+        let now = self.now();
+        let pace = self.pace.lock().unwrap().asked(now);
+        if let Err(what) = pace {
+            self.watch().complain(now, what);
+        }
         self.dead.load(Ordering::SeqCst)
     }
 
     pub(super) fn answered(&self, range: Range, page: u32, answer: &Result<Page, ApiError>) {
         let now = self.now();
+        if let Err(error) = answer {
+            self.pace.lock().unwrap().refused(now, error);
+        }
         self.watch().answered(now, range, page, answer);
     }
 }

@@ -40,6 +40,15 @@ impl Record {
         self.forms.iter().filter(|(from, form)| *from <= now && form.is_none()).count() as u64
     }
 
+    /// All of its dates are listed in a wrong zone.
+    pub(super) fn misdate(&mut self, by: i64) {
+        for (_, form) in &mut self.forms {
+            if let Some(Form::Good(listed)) = form {
+                (listed.start, listed.end) = (listed.start + by, listed.end.map(|end| end + by));
+            }
+        }
+    }
+
     pub(super) fn id(&self) -> Option<String> {
         self.forms.iter().find_map(|(_, form)| match form {
             Some(Form::Good(conversation)) => Some(conversation.id.to_string()),
@@ -130,12 +139,13 @@ impl Teller<'_> {
             if !self.pass(pause) {
                 return;
             }
-            match self.rng.u32(..14) {
+            match self.rng.u32(..15) {
                 0..4 => self.reply(),
                 4..8 => self.end(),
                 8 => self.reopen(),
                 9 | 10 => self.amend(),
                 11 => self.relabel(),
+                12 => self.redate(),
                 _ => {
                     self.forms.push((self.now, None));
                     if self.rng.u32(..3) == 0 || !self.pass(pause) {
@@ -196,6 +206,12 @@ impl Teller<'_> {
             _ if self.open.state != State::Active => self.open.stated_duration = Some(self.rng.u64(0..3_000_000)),
             _ => {}
         }
+        self.show();
+    }
+
+    /// The date is corrected, or read for the other one of two local times; it is still found where it was.
+    fn redate(&mut self) {
+        self.open.start = self.open.start + self.rng.i64(-90..90) * SECOND;
         self.show();
     }
 

@@ -53,14 +53,21 @@ impl World {
         let sent_at = self.stage.local();
         self.wait(self.dice(|rng| rng.u64(1..300))).await;
         let trouble = self.trouble(self.stage.now(), range, page);
+        let mut foreign = None;
         for kind in trouble {
             match kind {
                 FaultKind::Slow(millis) => self.wait(*millis).await,
+                FaultKind::Foreign { all } => foreign = Some(*all),
                 kind => return Err(self.failure(kind).await),
             }
         }
         let now = self.stage.now();
-        let answer = self.page(range, page, now, sent_at);
+        let mut answer = self.page(range, page, now, sent_at);
+        // The first company that is read is the one that is counted.
+        if let Some(all) = foreign.filter(|_| self.stage.watch().knows_the_company()) {
+            let most = if all { usize::MAX } else { 1 };
+            answer.rows.iter_mut().take(most).for_each(make_foreign);
+        }
         self.wait(self.dice(|rng| rng.u64(1..300))).await;
         Ok(answer)
     }
@@ -78,7 +85,9 @@ impl World {
             FaultKind::ServerError { status, after } => {
                 ApiError::ServerError { status: *status, retry_after: seconds(after), message: None }
             }
-            FaultKind::Connect | FaultKind::Slow(_) => ApiError::Connect { why: "no route".into() },
+            FaultKind::Connect | FaultKind::Slow(_) | FaultKind::Foreign { .. } => {
+                ApiError::Connect { why: "no route".into() }
+            }
             FaultKind::BadBody => ApiError::BadBody(BodyError::Cut),
             FaultKind::BadPage(_) => ApiError::BadBody(BodyError::NotJson),
             FaultKind::TooWide { status: 422, .. } => ApiError::InvalidRequest { status: 422, message: None },
@@ -131,6 +140,13 @@ fn row(form: &Form) -> Row {
         Form::Unreadable(number) => {
             Row::Rejected(Rejected { identity: format!("unreadable {number}").as_str().into(), why: "no start" })
         }
+    }
+}
+
+fn make_foreign(row: &mut Row) {
+    if let Row::Conversation(reading) = row {
+        reading.id = format!("foreign {}", reading.id).as_str().into();
+        reading.company = Some("8".into());
     }
 }
 

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use tokio::sync::watch::Receiver;
 
-use super::book::Book;
+use super::book::{Book, Memory};
 use super::compare;
 use super::history::History;
+use super::moments;
 use super::series;
 use super::settings::Settings;
+use super::times::same;
 use crate::domain::label::{AmendedField, PollResult};
 use crate::domain::pair::Pair;
 use crate::domain::reading::{Page, Row};
@@ -24,8 +26,8 @@ pub(super) struct Watch {
     /// What was committed. Where a process died in a commit and what is shown does not tell whether it was done, these
     /// are all that it may have been.
     books: Vec<Book>,
-    /// Walks that are not known to be committed; the last one may be under way.
-    walks: Vec<Vec<(Range, Page)>>,
+    /// Walks that are not known to be committed, each with its poll; the last one may be under way.
+    walks: Vec<(u64, Vec<(Range, Page)>)>,
     /// Whether the last of these walks is over.
     between_walks: bool,
     /// A range whose first page failed as it does when the range is too wide, and whether a minute of it was answered.
@@ -140,6 +142,11 @@ impl Watch {
         self.forgotten.max(self.horizon)
     }
 
+    /// Whether the company is known for certain, also after a crash.
+    pub(super) fn knows_the_company(&self) -> bool {
+        self.books.iter().all(|book| book.company.is_some())
+    }
+
     /// From now on publications appear here.
     pub(super) fn listen(&mut self, snapshots: Receiver<Arc<Snapshot>>) {
         self.snapshots = Some(snapshots);
@@ -169,9 +176,9 @@ impl Watch {
                     self.failed_first = None;
                     self.note_shifts(now, range);
                     if std::mem::replace(&mut self.between_walks, false) {
-                        self.walks.push(Vec::new());
+                        self.walks.push((self.poll, Vec::new()));
                     }
-                    self.walks.last_mut().unwrap().push((range, answer.clone()));
+                    self.walks.last_mut().unwrap().1.push((range, answer.clone()));
                 }
             },
         }
@@ -179,7 +186,7 @@ impl Watch {
 
     /// Notes when a record that the walk has shown is not listed any more.
     fn note_shifts(&mut self, now: i64, range: Range) {
-        let walk = if self.between_walks { &[] } else { self.walks.last().map_or(&[][..], Vec::as_slice) };
+        let walk = if self.between_walks { &[] } else { self.walks.last().map_or(&[][..], |(_, pages)| pages) };
         let shown = |id: &str| {
             let mut rows = walk.iter().flat_map(|(_, page)| &page.rows);
             rows.any(|row| matches!(row, Row::Conversation(reading) if reading.id.to_string() == id))
@@ -232,6 +239,7 @@ impl Watch {
         self.check_counts(snapshot, failed)?;
         self.between_walks = true;
         self.check_series(snapshot, last.as_deref(), even, now)?;
+        self.check_moments(snapshot, last.as_deref(), even)?;
         self.check_complete(snapshot, last.as_deref(), now)
     }
 
@@ -246,7 +254,7 @@ impl Watch {
 
     fn read_on(&self, book: &Book, many: usize) -> Book {
         let mut book = book.clone();
-        self.walks[..many].iter().for_each(|walk| book.read(walk, self.poll));
+        self.walks[..many].iter().for_each(|(poll, pages)| book.read(pages, *poll));
         book
     }
 
@@ -296,6 +304,10 @@ impl Watch {
             return Err(format!("vanished and aged out went from {:?} to {left:?}", self.left));
         }
         self.left = left;
+        let old = |book: &Book| book.memory.values().filter(|memory| memory.reach.start < self.floor_at_most()).count();
+        if self.books.iter().all(|book| (old(book) as u64) < left.1) {
+            return Err(format!("{} aged out, but so many have not passed the horizon", left.1));
+        }
         let times_left: u64 = self.history.records.iter().map(|record| record.times_left(now)).sum();
         if self.history.is_honest() && self.shaky.is_empty() && left.0 > times_left {
             return Err(format!("{} vanished, but only {times_left} did", left.0));
@@ -327,6 +339,42 @@ impl Watch {
             return Err("a pair is gone".to_owned());
         }
         Ok(())
+    }
+
+    /// Facts of the moment are those of the last successful poll, and of no other process (rule **stale**).
+    fn check_moments(&self, snapshot: &Snapshot, last: Option<&Snapshot>, even: bool) -> Result<(), String> {
+        let Some(conversations) = &snapshot.conversations else { return Ok(()) };
+        let success = snapshot.own.last_success;
+        let Some(at) = success else {
+            return if conversations.moments.is_none() { Ok(()) } else { Err("moments of another process".to_owned()) };
+        };
+        if !even || self.uneven.is_some() || last.is_some_and(|last| last.own.last_success == success) {
+            return Ok(());
+        }
+        self.check_remembered(snapshot)?;
+        let stale_after = i64::try_from(self.settings.stale_after).unwrap() * 1000;
+        same("moments until", conversations.moments_until, at + stale_after)?;
+        let wrong = |book: &Book| moments::check(book, snapshot, at, self.history.clock.is_empty()).err();
+        let wrongs: Vec<String> = self.books.iter().filter_map(wrong).collect();
+        if wrongs.len() < self.books.len() { Ok(()) } else { Err(wrongs.concat()) }
+    }
+
+    /// What is remembered and what is asked for again: all of it, but for what has passed the horizon.
+    fn check_remembered(&self, snapshot: &Snapshot) -> Result<(), String> {
+        let floor = self.floor_at_most();
+        let own = &snapshot.own;
+        let fits = |book: &Book| {
+            let many = |of: &dyn Fn(&&Memory) -> bool| book.memory.values().filter(of).count() as u64;
+            let (all, kept) = (many(&|_| true), many(&|memory| memory.reach.start > floor));
+            let unsettled = many(&|memory| !memory.settled);
+            let kept_unsettled = many(&|memory| !memory.settled && memory.reach.start > floor);
+            (kept..=all).contains(&own.ledger_entries) && (kept_unsettled..=unsettled).contains(&own.unsettled)
+        };
+        if self.books.iter().any(fits) {
+            return Ok(());
+        }
+        let (entries, unsettled) = (own.ledger_entries, own.unsettled);
+        Err(format!("{entries} are remembered and {unsettled} asked for again: more or fewer than there are"))
     }
 
     /// Nothing that began before the data were complete, and was listed by then, is missing.
