@@ -1,6 +1,6 @@
 //! The one wiring place: opens what is needed, binds the port, supervises the tasks, stops them in order.
 
-mod assemble;
+pub(crate) mod assemble;
 mod demo;
 mod tasks;
 

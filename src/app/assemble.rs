@@ -36,33 +36,48 @@ pub(super) struct Assembled {
 pub(super) fn poller(config: &Config, clock: &Arc<dyn Clock>) -> Result<Assembled, AppError> {
     let api = &config.api;
     let upstream = Client::new(api, Arc::clone(clock)).map_err(|error| AppError::Client(error.to_string()))?;
-    let now = clock.now();
     let (store, image) = match &config.state.path {
         Some(path) => {
             let (store, image) = Store::open(path, &api.account).map_err(AppError::State)?;
+            if image.is_none() {
+                info!(path = %path.display(), account = api.account, "no checkpoint of this account: counting begins anew");
+            }
             (Some(store), image)
         }
         None => (None, None),
     };
+    let instance_id = store.as_ref().map_or_else(|| Uuid::new_v4().to_string(), |store| store.instance_id().to_owned());
+    let spans = span_push(config, &instance_id)?;
+    let (settings, mut parts) = parts(config, clock, upstream, store, image)?;
+    if let Some(spans) = &spans {
+        parts.traces = Traces::new(spans.tracer());
+    }
+    let (poller, snapshots) = Poller::new(settings, parts);
+    Ok(Assembled { poller, snapshots, instance_id, spans })
+}
+
+/// What a poller is made of that asks this upstream and goes on from the image, if there is one.
+pub(crate) fn parts<U>(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    upstream: U,
+    store: Option<Store>,
+    image: Option<Image>,
+) -> Result<(PollerSettings, Parts<U>), AppError> {
+    let api = &config.api;
+    let now = clock.now();
     let mut own =
         Own::new(now, REVISION.unwrap_or(""), millis(config.metrics.reply_target), millis(config.poll.interval));
     own.restored = image.is_some();
     let (ledger, plan) = match image {
         Some(image) => restored(config, store.as_ref(), image, now)?,
-        None => {
-            if let Some(path) = &config.state.path {
-                info!(path = %path.display(), account = api.account, "no checkpoint of this account: counting begins anew");
-            }
-            fresh(config, now)
-        }
+        None => fresh(config, now),
     };
     let settings = PollerSettings {
         interval: config.poll.interval,
         requests_per_second: api.requests_per_second,
         page_size: api.page_size,
     };
-    let instance_id = store.as_ref().map_or_else(|| Uuid::new_v4().to_string(), |store| store.instance_id().to_owned());
-    let spans = span_push(config, &instance_id)?;
     let parts = Parts {
         upstream,
         budget: Budget::new(api.requests_per_second),
@@ -73,10 +88,9 @@ pub(super) fn poller(config: &Config, clock: &Arc<dyn Clock>) -> Result<Assemble
         own,
         account: api.account.as_str().into(),
         store,
-        traces: spans.as_ref().map_or_else(Traces::off, |spans| Traces::new(spans.tracer())),
+        traces: Traces::off(),
     };
-    let (poller, snapshots) = Poller::new(settings, parts);
-    Ok(Assembled { poller, snapshots, instance_id, spans })
+    Ok((settings, parts))
 }
 
 fn fresh(config: &Config, now: UnixMillis) -> (Ledger, Plan) {

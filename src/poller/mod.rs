@@ -5,6 +5,8 @@
 
 mod fetch;
 mod keep;
+#[cfg(test)]
+mod model;
 mod report;
 mod slow;
 #[cfg(test)]
@@ -282,9 +284,9 @@ impl<U: Upstream> Poller<U> {
     async fn read_newest(&mut self, deadlines: Deadlines) -> Result<(), PollError> {
         for _ in 0..2 {
             let newest = self.plan.newest(self.clocks());
-            let began = self.clock.now();
+            let began = (Instant::now(), self.clock.now());
             self.read(newest, false, deadlines.work).await?;
-            let told = self.clocks_at(began);
+            let told = self.clocks_since(began);
             self.plan.newest_read(newest, told);
             if newest.end >= told.later().seconds() {
                 break;
@@ -378,10 +380,14 @@ impl<U: Upstream> Poller<U> {
     }
 
     fn clocks(&self) -> Clocks {
-        self.clocks_at(self.clock.now())
+        Clocks { now: self.clock.now(), offset: self.own.clock_offset }
     }
 
-    fn clocks_at(&self, now: UnixMillis) -> Clocks {
-        Clocks { now, offset: self.own.clock_offset }
+    /// The clocks as they stood when a walk began. If the local one was set meanwhile, the offset is that of the clock
+    /// as it goes now, or as it went before: of both tellings the earlier one claims no more than was read.
+    fn clocks_since(&self, (began, local): (Instant, UnixMillis)) -> Clocks {
+        let passed = i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let clocks = self.clocks();
+        Clocks { now: local.min(clocks.now - passed), ..clocks }
     }
 }

@@ -30,12 +30,12 @@ impl<U: Upstream> Poller<U> {
 
     /// Walks a slice; false when it was not complete.
     pub(super) async fn read_slice(&mut self, slice: Slice, retry_until: Instant) -> Result<bool, PollError> {
-        let began = self.clock.now();
+        let began = (Instant::now(), self.clock.now());
         let asked = self.asked();
         let result = self.read(slice.range, false, retry_until).await;
         let cost = self.asked() - asked;
         self.slice_credit -= cost as f64;
-        let swept = self.plan.slice_walked(slice, result.is_ok(), cost, self.clocks_at(began));
+        let swept = self.plan.slice_walked(slice, result.is_ok(), cost, self.clocks_since(began));
         if swept {
             self.own.last_sweep = Some(self.clock.now());
         }

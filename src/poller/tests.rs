@@ -567,3 +567,21 @@ async fn traces_tell_of_polls_requests_and_folds() {
     assert_eq!(value(poll, "jelou.conversations.new").as_deref(), Some("1"));
     assert!(!format!("{spans:?}").contains("secret-id"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn step_of_the_local_clock_during_a_walk_completes_nothing_ahead_of_time() {
+    for (before, after) in [(4 * 24 * HOUR, 0), (0, 4 * 24 * HOUR)] {
+        // The newest stretch has several pages, each half a second after the other.
+        let (bench, mut poller) = Bench::new(1, (0..300).map(|n| active(&format!("a{n}"), -n)).collect());
+        poller.poll(poller.deadlines(Instant::now())).await.unwrap();
+        advance(Duration::from_secs(60)).await;
+        bench.off.store(before * 1000, Ordering::SeqCst);
+        let put_right = async {
+            tokio::time::sleep(Duration::from_millis(1200)).await;
+            bench.off.store(after * 1000, Ordering::SeqCst);
+        };
+        let (_, ()) = tokio::join!(poller.poll(poller.deadlines(Instant::now())), put_right);
+        let complete = poller.own.data_complete.unwrap();
+        assert!(complete <= bench.fake.clock.now(), "{complete:?} with the clock set from {before} to {after} s off");
+    }
+}

@@ -4,11 +4,14 @@
 //! one account is one unit: three tables that bear its name. `bytes` says what stands in them.
 
 mod bytes;
+#[cfg(test)]
+mod elsewhere;
 mod error;
 #[cfg(test)]
 mod tests;
 mod upgrade;
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -57,10 +60,20 @@ pub struct Store {
     instance_id: String,
     /// `None` after a failed commit: the file is opened again for the next one.
     database: Option<Database>,
+    again: Again,
     /// The bytes of the state as they were read or committed last.
     kept: Option<Vec<u8>>,
     /// Those of a commit that failed: some of these are on the disk all the same.
     attempted: Option<Vec<u8>>,
+}
+
+/// Opens the database anew. The tests' crashes need a disk that can lose what was not synced, and a file cannot.
+struct Again(Box<dyn Fn() -> Result<Database, Failure> + Send>);
+
+impl fmt::Debug for Again {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Again")
+    }
 }
 
 /// The names of one account's tables.
@@ -150,6 +163,12 @@ impl Store {
     pub fn open(path: &Path, account: &str) -> Result<(Self, Option<Image>), StoreError> {
         let exists = fs::exists(path).map_err(|error| Failure::Io(error.to_string()).of(path))?;
         let database = if exists { open(path) } else { create(path) }.map_err(|failure| failure.of(path))?;
+        let file = path.to_owned();
+        Self::over(database, path, account, Again(Box::new(move || open(&file))))
+    }
+
+    /// The checkpoint in this database, which bears the name `path` in errors.
+    fn over(database: Database, path: &Path, account: &str, again: Again) -> Result<(Self, Option<Image>), StoreError> {
         let about = read_about(&database).map_err(|failure| failure.of(path))?;
         if about.schema > SCHEMA {
             return Err(StoreError::Newer { path: path.to_owned(), found: about.schema, known: SCHEMA });
@@ -161,7 +180,7 @@ impl Store {
         let image = read_image(&database, &tables).map_err(|failure| failure.of(path))?;
         let kept = read_state(&database, &tables).map_err(|failure| failure.of(path))?;
         let (path, instance_id) = (path.to_owned(), about.instance_id);
-        Ok((Self { path, tables, instance_id, database: Some(database), kept, attempted: None }, image))
+        Ok((Self { path, tables, instance_id, database: Some(database), again, kept, attempted: None }, image))
     }
 
     /// Hands over every conversation that the account's state remembered when it was opened, one at a time: they are too
@@ -202,7 +221,7 @@ impl Store {
     /// Opens the file again after a failure, if it is as it was left: while it was closed, nothing kept another process
     /// from going on with it, and changes belong to the state that they were made of.
     fn open_again(&mut self) -> Result<Database, StoreError> {
-        let database = open(&self.path).map_err(|failure| failure.of(&self.path))?;
+        let database = (self.again.0)().map_err(|failure| failure.of(&self.path))?;
         let found = read_state(&database, &self.tables).map_err(|failure| failure.of(&self.path))?;
         if found != self.kept && found != self.attempted {
             return Err(StoreError::Changed { path: self.path.clone() });
@@ -251,13 +270,7 @@ fn make(unfinished: &Path, path: &Path) -> Result<Database, Failure> {
         _ => {}
     }
     let database = builder().create(unfinished)?;
-    let transaction = database.begin_write()?;
-    {
-        let mut about = transaction.open_table(ABOUT)?;
-        about.insert(SCHEMA_KEY, bytes::write(&SCHEMA).as_slice())?;
-        about.insert(INSTANCE_KEY, Uuid::new_v4().to_string().as_bytes())?;
-    }
-    transaction.commit()?;
+    inscribe(&database)?;
     // A link fails where a rename would replace: of two processes that start at once, one makes the file. Some file
     // systems of containers and networks have no links.
     match fs::hard_link(unfinished, path) {
@@ -269,6 +282,18 @@ fn make(unfinished: &Path, path: &Path) -> Result<Database, Failure> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)?;
     Ok(database)
+}
+
+/// Writes what a new database says of itself.
+fn inscribe(database: &Database) -> Result<(), Failure> {
+    let transaction = database.begin_write()?;
+    {
+        let mut about = transaction.open_table(ABOUT)?;
+        about.insert(SCHEMA_KEY, bytes::write(&SCHEMA).as_slice())?;
+        about.insert(INSTANCE_KEY, Uuid::new_v4().to_string().as_bytes())?;
+    }
+    transaction.commit()?;
+    Ok(())
 }
 
 struct About {

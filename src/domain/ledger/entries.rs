@@ -4,7 +4,6 @@ use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
-use hashbrown::hash_table::Entry as Place;
 
 use super::entry::Entry;
 use crate::domain::conversation::ConversationId;
@@ -123,8 +122,8 @@ impl Entries {
     pub(super) fn remove(&mut self, slot: Slot) -> Option<Entry> {
         let Held { id, entry, .. } = self.held.get_mut(slot.0 as usize)?.take()?;
         let hash = self.hasher.hash_one(&id);
-        let rehash = |_: &Slot| unreachable!("taking away never grows a table");
-        if let Place::Occupied(place) = self.by_id.entry(hash, |other| *other == slot, rehash) {
+        // Not by `entry`: that makes room for one more first, even where it is to be taken away.
+        if let Ok(place) = self.by_id.find_entry(hash, |other| *other == slot) {
             place.remove();
         }
         self.free.push(slot);
@@ -144,4 +143,41 @@ impl Entries {
 
 fn is(held: &[Option<Held>], slot: Slot, id: &ConversationId) -> bool {
     held[slot.0 as usize].as_ref().is_some_and(|held| held.id == *id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::pairs::PairId;
+    use super::super::slim::PollNumber;
+    use super::*;
+    use crate::domain::conversation::{Conversation, Origin, Reason, State};
+    use crate::domain::time::{Range, UnixMillis};
+
+    fn insert(entries: &mut Entries, number: usize) -> Slot {
+        let reading = Conversation {
+            id: format!("id-{number}").as_str().into(),
+            start: UnixMillis(0),
+            end: None,
+            state: State::Active,
+            reason: Reason::None,
+            origin: Origin::Organic,
+            bot: "bot".into(),
+            team: "team".into(),
+            company: None,
+            reply: None,
+            stated_duration: None,
+        };
+        let hash = entries.hash(&reading.id);
+        entries.insert(hash, reading.id.clone(), Entry::new(&reading, PairId(0), Range::new(0, 0), PollNumber::FIRST))
+    }
+
+    #[test]
+    fn entries_can_be_taken_from_a_table_of_any_fullness() {
+        for many in 1..100 {
+            let mut entries = Entries::default();
+            let slots: Vec<Slot> = (0..many).map(|number| insert(&mut entries, number)).collect();
+            assert!(entries.remove(slots[many / 2]).is_some());
+            assert_eq!(entries.len(), many - 1, "the table was full to the last place at some of these");
+        }
+    }
 }

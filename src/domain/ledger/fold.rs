@@ -188,13 +188,14 @@ impl Desk<'_> {
         entry.read_in = self.poll;
         entry.listed_in = walked.range.into();
         entry.vanished = false;
-        if walked.narrow && walked.range.contains(reading.start) {
-            entry.narrow = Narrow::Proven;
-        } else if reading.start != entry.start {
+        if reading.start != entry.start {
             // Dated anew (another zone, or a local time that stands for two): no walk has shown it there.
-            entry.narrow = Narrow::Untried;
+            (entry.start, entry.narrow) = (reading.start, Narrow::Untried);
         }
-        entry.start = reading.start;
+        // A stretch that is joined of several may show it because of where the others are.
+        if walked.narrow && entry.around_start().covers(walked.range) {
+            entry.narrow = Narrow::Proven;
+        }
         if entry.outside || distance(reading.start, walked.range).abs() <= ROUNDING {
             return false;
         }

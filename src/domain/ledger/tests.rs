@@ -511,6 +511,28 @@ fn vanished_is_not_what_a_narrow_walk_misses_that_was_never_found_so() {
 }
 
 #[test]
+fn floor_is_by_the_range_that_listed_it_where_a_joined_stretch_holds_its_date_by_chance() {
+    let mut desk = Desk::new();
+    // Dated an hour before the time by which the upstream lists it; the range that listed it holds both.
+    let wide = Range::new(NOW - 7200, NOW);
+    let misdated = active("misdated", 5400);
+    desk.ledger.begin_poll();
+    desk.walk(wide, vec![Row::Conversation(misdated.clone())]);
+    desk.ledger.begin_poll();
+    // A stretch that reaches over both for the sake of others shows it.
+    let joined = Range::new(NOW - 5401, NOW - 1799);
+    desk.narrow(joined, std::slice::from_ref(&misdated));
+    // By itself it is not found there: that does not prove it gone.
+    desk.ledger.begin_poll();
+    desk.narrow(Range::new(NOW - 5401, NOW - 5399), &[]);
+    desk.ledger.end_poll();
+    assert_eq!(desk.ledger.tallies().vanished, 0);
+    // Nor is it forgotten by its date, for it would be listed again.
+    assert_eq!(desk.ledger.forget_before(NOW - 3600).floor, None);
+    assert_eq!(desk.ledger.len(), 1);
+}
+
+#[test]
 fn vanished_is_what_a_proven_narrow_walk_misses() {
     let mut desk = Desk::new();
     desk.poll(&[active("a", 10)]);

@@ -1,0 +1,370 @@
+//! The oracle: the rules under "What is counted", reckoned over again in the plainest way from what the upstream showed.
+//!
+//! It shares no code with the ledger, keeps every value for ever and adds up by going through all of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::settings::Settings;
+use super::times::Times;
+use crate::domain::conversation::{Conversation, Origin, Reason, State};
+use crate::domain::reading::{Page, Row};
+use crate::domain::time::{Range, UnixMillis};
+
+const OVERFLOW: &str = "__overflow__";
+
+/// What was read and what that amounts to.
+#[derive(Clone, PartialEq)]
+pub(super) struct Book {
+    pub(super) settings: Settings,
+    pub(super) counting: bool,
+    pub(super) memory: BTreeMap<String, Memory>,
+    pub(super) pairs: Vec<Sums>,
+    /// Reply time, duration, labels, decision.
+    pub(super) amendments: [u64; 4],
+    pub(super) outside: u64,
+    pub(super) overflowed: u64,
+    pub(super) company: Option<String>,
+    /// Pair, instant, value of every reply that was seen.
+    pub(super) reply_events: Vec<(usize, i64, u64)>,
+    /// The same of every end that tells a duration.
+    pub(super) end_events: Vec<(usize, i64, u64)>,
+}
+
+/// One conversation.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Memory {
+    /// The ranges that ever listed it reach from the first to the last of these seconds.
+    pub(super) reach: Range,
+    pub(super) latest: Conversation,
+    /// Whether it is active by the latest reading that has a say in that.
+    pub(super) active: bool,
+    pub(super) pair: usize,
+    /// Whether labels, reply or duration have changed since they were first seen, or dates are not to be trusted.
+    pub(super) is_amended: bool,
+    overflown: bool,
+    outside: bool,
+    /// The poll that saw it end, since it was seen active.
+    ended_in: Option<u64>,
+    /// Ended, and read again in a later poll.
+    pub(super) settled: bool,
+    /// The duration that the latest ended reading told.
+    duration: Option<u64>,
+    /// What the latest reading that decides anything decided.
+    met: Option<bool>,
+    /// What has happened to it; true if it was counted.
+    happened: BTreeMap<Event, bool>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    Started,
+    Ended,
+    Reopened,
+    Replied,
+    Lasted,
+    Decided,
+}
+
+/// What is shown of one pair.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Sums {
+    pub(super) bot: String,
+    pub(super) team: String,
+    pub(super) started: BTreeMap<Origin, u64>,
+    pub(super) ended: BTreeMap<(State, Reason), u64>,
+    pub(super) unanswered: u64,
+    pub(super) met: u64,
+    pub(super) missed: u64,
+    pub(super) reopened: u64,
+    pub(super) replies: Times,
+    pub(super) durations: Times,
+}
+
+impl Book {
+    pub(super) fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            counting: false,
+            memory: BTreeMap::new(),
+            pairs: Vec::new(),
+            amendments: [0; 4],
+            outside: 0,
+            overflowed: 0,
+            company: None,
+            reply_events: Vec::new(),
+            end_events: Vec::new(),
+        }
+    }
+
+    /// A new process counts on by these settings.
+    pub(super) fn go_on(&mut self, settings: &Settings) {
+        self.settings = settings.clone();
+        let (replies, durations) = (settings.reply_bounds(), settings.duration_bounds.clone());
+        for pair in &mut self.pairs {
+            pair.replies.bound_by(&replies);
+            pair.durations.bound_by(&durations);
+        }
+    }
+
+    /// The initial range has been read (rule **zero-line**).
+    pub(super) fn draw_zero_line(&mut self) {
+        self.counting = true;
+        if self.settings.count_initial {
+            return;
+        }
+        for pair in &mut self.pairs {
+            pair.started.values_mut().for_each(|value| *value = 0);
+            pair.ended.values_mut().for_each(|value| *value = 0);
+            (pair.unanswered, pair.met, pair.missed, pair.reopened) = (0, 0, 0, 0);
+            pair.replies.clear();
+            pair.durations.clear();
+        }
+    }
+
+    /// Takes in the pages of one walk, each with the range that was asked for (rule **account**: all of them or none).
+    pub(super) fn read(&mut self, walk: &[(Range, Page)], poll: u64) {
+        let rows = || walk.iter().flat_map(|(range, page)| page.rows.iter().map(move |row| (*range, page, row)));
+        let readings = || {
+            rows().filter_map(|(range, page, row)| match row {
+                Row::Conversation(reading) => Some((range, page, reading)),
+                Row::Rejected(_) => None,
+            })
+        };
+        let named = readings().filter_map(|(.., reading)| reading.company.as_deref());
+        let companies: BTreeSet<&str> = self.company.as_deref().into_iter().chain(named).collect();
+        if companies.len() > 1 {
+            return;
+        }
+        self.company = companies.first().map(|company| (*company).to_owned());
+        for (range, page, reading) in readings() {
+            // By whichever clock is behind; the header is cut to the second.
+            let asked = page.server_date.map_or(page.sent_at.0, |date| page.sent_at.0.min(date.0 + 999));
+            self.take(reading, range, asked, poll);
+        }
+    }
+
+    fn take(&mut self, reading: &Conversation, range: Range, asked: i64, poll: u64) {
+        let id = reading.id.to_string();
+        let known = self.memory.get(&id).cloned();
+        let overflown = known.as_ref().is_some_and(|memory| memory.overflown);
+        let (pair, overflown) = self.pair(&reading.bot, &reading.team, overflown);
+        if known.is_none() && overflown {
+            self.overflowed += 1;
+        }
+        let mut memory = known.clone().unwrap_or_else(|| Memory {
+            reach: range,
+            latest: reading.clone(),
+            active: true,
+            pair,
+            is_amended: false,
+            overflown,
+            outside: false,
+            ended_in: None,
+            settled: false,
+            duration: None,
+            met: None,
+            happened: BTreeMap::new(),
+        });
+        let before = std::mem::replace(&mut memory.latest, reading.clone());
+        memory.overflown = overflown;
+        memory.reach = Range::new(memory.reach.start.min(range.start), memory.reach.end.max(range.end));
+        // A date that is rounded to the second may lie a second outside.
+        let (first, last) = (range.start * 1000 - 1000, range.end * 1000 + 1000);
+        if !memory.outside && !(first..=last).contains(&reading.start.0) {
+            (memory.outside, memory.is_amended) = (true, true);
+            self.outside += 1;
+        }
+        memory.is_amended |= memory.pair != pair || before.start != reading.start;
+        memory.is_amended |= before.reply.is_some() && before.reply != reading.reply;
+        if memory.pair != pair && memory.counted(Event::Started) {
+            self.amendments[2] += 1;
+        }
+        memory.pair = pair;
+        self.show_origin(pair, reading.origin);
+        if memory.happens(Event::Started, self.counts()) {
+            *self.pairs[pair].started.entry(reading.origin).or_default() += 1;
+        }
+        self.take_reply(&mut memory, before.reply, reading);
+        let beaten = !is_ended(reading) && memory.ended_in == Some(poll);
+        if is_ended(reading) {
+            self.take_end(&mut memory, reading);
+            memory.settled |= memory.ended_in.is_some_and(|ended_in| ended_in != poll);
+            memory.ended_in = memory.ended_in.or(Some(poll));
+            memory.active = false;
+        } else if !beaten {
+            (memory.active, memory.settled) = (true, false);
+            if memory.ended_in.take().is_some() && memory.happens(Event::Reopened, self.counts()) {
+                self.pairs[pair].reopened += 1;
+            }
+        }
+        self.decide(&mut memory, reading, asked);
+        self.memory.insert(id, memory);
+    }
+
+    fn take_reply(&mut self, memory: &mut Memory, before: Option<u64>, reading: &Conversation) {
+        match reading.reply {
+            Some(reply) if !memory.happened.contains_key(&Event::Replied) => {
+                if !memory.outside {
+                    let at = reading.start.0 + i64::try_from(reply).unwrap();
+                    self.reply_events.push((memory.pair, at, reply));
+                }
+                if memory.happens(Event::Replied, self.counts()) {
+                    self.pairs[memory.pair].replies.add(reply);
+                }
+            }
+            now => {
+                if before.is_some() && now != before && memory.counted(Event::Replied) {
+                    self.amendments[0] += 1;
+                }
+            }
+        }
+    }
+
+    fn take_end(&mut self, memory: &mut Memory, reading: &Conversation) {
+        let how = (reading.state, reading.reason);
+        self.show_end(memory.pair, how);
+        if memory.happens(Event::Ended, self.counts()) {
+            *self.pairs[memory.pair].ended.entry(how).or_default() += 1;
+            if reading.reply.is_none() && self.is_eligible(reading) {
+                self.pairs[memory.pair].unanswered += 1;
+            }
+        }
+        let duration = duration(reading);
+        let before = std::mem::replace(&mut memory.duration, duration);
+        memory.is_amended |= before.is_some() && before != duration;
+        match duration {
+            Some(duration) if !memory.happened.contains_key(&Event::Lasted) => {
+                if !memory.outside {
+                    let worked_out = reading.start.0 + i64::try_from(duration).unwrap();
+                    self.end_events.push((memory.pair, reading.end.map_or(worked_out, |end| end.0), duration));
+                }
+                if memory.happens(Event::Lasted, self.counts()) {
+                    self.pairs[memory.pair].durations.add(duration);
+                }
+            }
+            now => {
+                if before.is_some() && now != before && memory.counted(Event::Lasted) {
+                    self.amendments[1] += 1;
+                }
+            }
+        }
+    }
+
+    fn decide(&mut self, memory: &mut Memory, reading: &Conversation, asked: i64) {
+        let target = self.settings.target * 1000;
+        if !self.is_eligible(reading) {
+            return;
+        }
+        let late = reading.start.0 + i64::try_from(target).unwrap() + 60_000;
+        let met = match reading.reply {
+            Some(reply) => reply <= target,
+            None if is_ended(reading) || (asked >= late && !memory.outside) => false,
+            None => return,
+        };
+        let before = memory.met.replace(met);
+        if memory.happens(Event::Decided, self.counts()) {
+            let pair = &mut self.pairs[memory.pair];
+            if met { pair.met += 1 } else { pair.missed += 1 }
+        } else if memory.counted(Event::Decided) && before.is_some_and(|before| before != met) {
+            self.amendments[3] += 1;
+        }
+    }
+
+    fn counts(&self) -> bool {
+        self.counting || self.settings.count_initial
+    }
+
+    fn is_eligible(&self, reading: &Conversation) -> bool {
+        let transferred = matches!(reading.state, State::Transferred | State::AutoTransfer)
+            || matches!(reading.reason, Reason::Transferred | Reason::ClosedByAutoTransfer);
+        let handed_on = transferred
+            && is_ended(reading)
+            && reading.reply.is_none()
+            && duration(reading).is_some_and(|duration| duration < self.settings.target * 1000);
+        !handed_on && !self.settings.excluded.contains(&reading.origin)
+    }
+
+    /// Whether a customer waits in it.
+    pub(super) fn waits(&self, memory: &Memory) -> bool {
+        memory.active && memory.latest.reply.is_none() && !self.settings.excluded.contains(&memory.latest.origin)
+    }
+
+    /// The earliest start of the waiting ones that can be told from a wrong zone.
+    pub(super) fn oldest<'a>(&self, waiting: impl Iterator<Item = &'a Memory>) -> Option<UnixMillis> {
+        waiting.filter(|memory| !memory.outside).map(|memory| memory.latest.start).min()
+    }
+
+    /// The pair with these labels, or that which takes in what there is no room for (and true).
+    fn pair(&mut self, bot: &str, team: &str, overflown: bool) -> (usize, bool) {
+        let find =
+            |pairs: &[Sums], bot: &str, team: &str| pairs.iter().position(|pair| pair.bot == bot && pair.team == team);
+        if !overflown {
+            if let Some(found) = find(&self.pairs, bot, team) {
+                return (found, false);
+            }
+            let others = self.pairs.iter().filter(|pair| pair.bot != OVERFLOW).count();
+            if others + 1 < self.settings.max_label_sets {
+                return (self.admit(bot, team), false);
+            }
+        }
+        (find(&self.pairs, OVERFLOW, OVERFLOW).unwrap_or_else(|| self.admit(OVERFLOW, OVERFLOW)), true)
+    }
+
+    fn admit(&mut self, bot: &str, team: &str) -> usize {
+        let mut pair = Sums { bot: bot.into(), team: team.into(), ..Sums::default() };
+        for how in [(State::Closed, Reason::ClosedByOperator), (State::Expired, Reason::Expired)] {
+            pair.ended.insert(how, 0);
+        }
+        for other in self.pairs.iter().filter(|other| other.bot == bot) {
+            pair.started.extend(other.started.keys().map(|origin| (*origin, 0)));
+            pair.ended.extend(other.ended.keys().map(|how| (*how, 0)));
+        }
+        pair.replies.bound_by(&self.settings.reply_bounds());
+        pair.durations.bound_by(&self.settings.duration_bounds);
+        self.pairs.push(pair);
+        self.pairs.len() - 1
+    }
+
+    /// Rule **zero before one**.
+    fn show_origin(&mut self, pair: usize, origin: Origin) {
+        let bot = self.pairs[pair].bot.clone();
+        for pair in self.pairs.iter_mut().filter(|pair| pair.bot == bot) {
+            pair.started.entry(origin).or_default();
+        }
+    }
+
+    fn show_end(&mut self, pair: usize, how: (State, Reason)) {
+        let bot = self.pairs[pair].bot.clone();
+        for pair in self.pairs.iter_mut().filter(|pair| pair.bot == bot) {
+            pair.ended.entry(how).or_default();
+        }
+    }
+}
+
+impl Memory {
+    /// Whether this happens for the first time and counts.
+    fn happens(&mut self, event: Event, counts: bool) -> bool {
+        if self.happened.contains_key(&event) {
+            return false;
+        }
+        self.happened.insert(event, counts);
+        counts
+    }
+
+    fn counted(&self, event: Event) -> bool {
+        self.happened.get(&event) == Some(&true)
+    }
+}
+
+fn is_ended(reading: &Conversation) -> bool {
+    match reading.state {
+        State::Active => false,
+        State::Other => reading.end.is_some(),
+        _ => true,
+    }
+}
+
+fn duration(reading: &Conversation) -> Option<u64> {
+    let by_dates = reading.end.and_then(|end| u64::try_from(end.0 - reading.start.0).ok());
+    reading.stated_duration.or(by_dates)
+}
