@@ -5,6 +5,8 @@
 
 mod bytes;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 #[cfg(test)]
 mod tests;
 
