@@ -9,11 +9,13 @@ mod error;
 pub mod fuzzing;
 #[cfg(test)]
 mod tests;
+mod trial;
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use redb::backends::FileBackend;
 use redb::{
     Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition, TableError,
     TransactionError,
@@ -26,6 +28,7 @@ use crate::domain::pair::Pair;
 use crate::domain::plan::KeptPlan;
 use bytes::{EntryBytes, PairBytes, StateBytes, Unreadable};
 pub use error::StoreError;
+use trial::Trial;
 
 /// The schema that is written.
 const SCHEMA: u32 = 1;
@@ -95,6 +98,7 @@ impl Tables {
 /// Any failure of the database beneath, before the file's name is put to it.
 enum Failure {
     Io(String),
+    Newer(u32),
     Corrupt(String),
     Locked,
 }
@@ -139,6 +143,7 @@ impl Failure {
             Self::Io(why) => StoreError::Unusable { path, why },
             Self::Corrupt(why) => StoreError::Damaged { path, why },
             Self::Locked => StoreError::InUse { path },
+            Self::Newer(found) => StoreError::Newer { path, found, known: SCHEMA },
         }
     }
 }
@@ -150,16 +155,16 @@ impl Store {
     ///
     /// See [`StoreError`]. A file that cannot be read is never replaced.
     pub fn open(path: &Path, account: &str) -> Result<(Self, Option<Image>), StoreError> {
-        let exists = fs::exists(path).map_err(|error| Failure::Io(error.to_string()).of(path))?;
-        let database = if exists { open(path) } else { create(path) }.map_err(|failure| failure.of(path))?;
-        let about = read_about(&database).map_err(|failure| failure.of(path))?;
-        if about.schema > SCHEMA {
-            return Err(StoreError::Newer { path: path.to_owned(), found: about.schema, known: SCHEMA });
-        }
         let tables = Tables::of(account);
-        let image = read_image(&database, &tables).map_err(|failure| failure.of(path))?;
-        let kept = read_state(&database, &tables).map_err(|failure| failure.of(path))?;
-        let (path, instance_id) = (path.to_owned(), about.instance_id);
+        let exists = fs::exists(path).map_err(|error| Failure::Io(error.to_string()).of(path))?;
+        let (database, found) = if exists {
+            open_checked(path, |database| Found::read(database, &tables))
+        } else {
+            create(path).and_then(|database| Found::read(&database, &tables).map(|found| (database, found)))
+        }
+        .map_err(|failure| failure.of(path))?;
+        let Found { instance_id, image, kept } = found;
+        let path = path.to_owned();
         Ok((Self { path, tables, instance_id, database: Some(database), kept, attempted: None }, image))
     }
 
@@ -212,10 +217,26 @@ fn builder() -> Builder {
 }
 
 fn open(path: &Path) -> Result<Database, Failure> {
-    if fs::metadata(path).map_err(|error| Failure::Io(error.to_string()))?.len() == 0 {
+    Ok(builder().open(path)?)
+}
+
+/// Opens a file that may have been altered since, or may be something else altogether. Only when every checksum in it
+/// holds and `read` could read it is it opened so that anything may be written to it, a repair after a crash included.
+fn open_checked<T>(path: &Path, read: impl FnOnce(&Database) -> Result<T, Failure>) -> Result<(Database, T), Failure> {
+    let io = |error: io::Error| Failure::Io(error.to_string());
+    let file = OpenOptions::new().read(true).write(true).open(path).map_err(io)?;
+    // As the database does, which locks it once more. Where there are no locks, that is for the database to judge.
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        return Err(Failure::Locked);
+    }
+    if file.metadata().map_err(io)?.len() == 0 {
         return Err(Failure::Corrupt("it is empty".to_owned()));
     }
-    Ok(builder().open(path)?)
+    let trial = Trial::new(file.try_clone().map_err(io)?).map_err(io)?;
+    let trial = builder().set_check_integrity_on_open(true).create_with_backend(trial)?;
+    let found = read(&trial)?;
+    drop(trial);
+    Ok((builder().create_with_backend(FileBackend::new(file)?)?, found))
 }
 
 /// Makes the file under another name and gives it its own when it is whole, so that a crash leaves a whole one or none.
@@ -250,12 +271,23 @@ fn create(path: &Path) -> Result<Database, Failure> {
     Ok(database)
 }
 
-struct About {
-    schema: u32,
+/// What is read of a file when it is opened.
+struct Found {
     instance_id: String,
+    image: Option<Image>,
+    kept: Option<Vec<u8>>,
 }
 
-fn read_about(database: &Database) -> Result<About, Failure> {
+impl Found {
+    fn read(database: &Database, tables: &Tables) -> Result<Self, Failure> {
+        let instance_id = read_instance(database)?;
+        let image = read_image(database, tables)?;
+        Ok(Self { instance_id, image, kept: read_state(database, tables)? })
+    }
+}
+
+/// The id that the file gives to the instance, if this version can read the rest of it.
+fn read_instance(database: &Database) -> Result<String, Failure> {
     let transaction = database.begin_read()?;
     let about = match transaction.open_table(ABOUT) {
         Err(TableError::TableDoesNotExist(_)) => {
@@ -265,9 +297,11 @@ fn read_about(database: &Database) -> Result<About, Failure> {
     };
     let schema = about.get(SCHEMA_KEY)?.ok_or(Unreadable)?;
     let schema = bytes::read(schema.value())?;
+    if schema > SCHEMA {
+        return Err(Failure::Newer(schema));
+    }
     let instance_id = about.get(INSTANCE_KEY)?.ok_or(Unreadable)?;
-    let instance_id = std::str::from_utf8(instance_id.value()).map_err(|_| Unreadable)?.to_owned();
-    Ok(About { schema, instance_id })
+    Ok(std::str::from_utf8(instance_id.value()).map_err(|_| Unreadable)?.to_owned())
 }
 
 /// The bytes of the account's state.
