@@ -10,6 +10,8 @@
 mod api_reading;
 mod environment;
 mod file;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod given;
 mod nearest;
 mod otel;

@@ -13,6 +13,9 @@ use crate::domain::conversation::{Conversation, ConversationId, Origin, Reason, 
 use crate::domain::reading::{Rejected, Row};
 use crate::domain::time::{Range, UnixMillis};
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
+
 /// What a body says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decoded {

@@ -7,15 +7,19 @@ mod bytes;
 #[cfg(test)]
 mod elsewhere;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 #[cfg(test)]
 mod tests;
+mod trial;
 mod upgrade;
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use redb::backends::FileBackend;
 use redb::{
     Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageError,
     TableDefinition, TableError, TransactionError,
@@ -27,6 +31,7 @@ use crate::domain::ledger::{Changes, Entry, Kept, Known};
 use crate::domain::plan::KeptPlan;
 use bytes::{EntryBytes, KnownBytes, StateBytes, Unreadable};
 pub use error::StoreError;
+use trial::Trial;
 
 /// The schema that is written.
 const SCHEMA: u32 = 2;
@@ -106,6 +111,7 @@ impl Tables {
 /// Any failure of the database beneath, before the file's name is put to it.
 enum Failure {
     Io(String),
+    Newer(u32),
     Corrupt(String),
     Locked,
 }
@@ -150,6 +156,7 @@ impl Failure {
             Self::Io(why) => StoreError::Unusable { path, why },
             Self::Corrupt(why) => StoreError::Damaged { path, why },
             Self::Locked => StoreError::InUse { path },
+            Self::Newer(found) => StoreError::Newer { path, found, known: SCHEMA },
         }
     }
 }
@@ -162,24 +169,17 @@ impl Store {
     /// See [`StoreError`]. A file that cannot be read is never replaced.
     pub fn open(path: &Path, account: &str) -> Result<(Self, Option<Image>), StoreError> {
         let exists = fs::exists(path).map_err(|error| Failure::Io(error.to_string()).of(path))?;
-        let database = if exists { open(path) } else { create(path) }.map_err(|failure| failure.of(path))?;
+        let database = if exists { open_checked(path, account) } else { create(path) };
         let file = path.to_owned();
-        Self::over(database, path, account, Again(Box::new(move || open(&file))))
+        let again = Again(Box::new(move || open(&file)));
+        Self::over(database.map_err(|failure| failure.of(path))?, path, account, again)
     }
 
     /// The checkpoint in this database, which bears the name `path` in errors.
     fn over(database: Database, path: &Path, account: &str, again: Again) -> Result<(Self, Option<Image>), StoreError> {
-        let about = read_about(&database).map_err(|failure| failure.of(path))?;
-        if about.schema > SCHEMA {
-            return Err(StoreError::Newer { path: path.to_owned(), found: about.schema, known: SCHEMA });
-        }
-        if about.schema < SCHEMA {
-            upgrade::upgrade(&database, about.schema).map_err(|failure| failure.of(path))?;
-        }
         let tables = Tables::of(account);
-        let image = read_image(&database, &tables).map_err(|failure| failure.of(path))?;
-        let kept = read_state(&database, &tables).map_err(|failure| failure.of(path))?;
-        let (path, instance_id) = (path.to_owned(), about.instance_id);
+        let Found { instance_id, image, kept } = Found::read(&database, &tables).map_err(|failure| failure.of(path))?;
+        let path = path.to_owned();
         Ok((Self { path, tables, instance_id, database: Some(database), again, kept, attempted: None }, image))
     }
 
@@ -243,10 +243,26 @@ fn builder() -> Builder {
 }
 
 fn open(path: &Path) -> Result<Database, Failure> {
-    if fs::metadata(path).map_err(|error| Failure::Io(error.to_string()))?.len() == 0 {
+    Ok(builder().open(path)?)
+}
+
+/// Opens a file that may have been altered since, or may be something else altogether. Only when every checksum in it
+/// holds and its state can be read is it opened so that anything may be written to it, a repair after a crash included.
+fn open_checked(path: &Path, account: &str) -> Result<Database, Failure> {
+    let io = |error: io::Error| Failure::Io(error.to_string());
+    let file = OpenOptions::new().read(true).write(true).open(path).map_err(io)?;
+    // As the database does, which locks it once more. Where there are no locks, that is for the database to judge.
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        return Err(Failure::Locked);
+    }
+    if file.metadata().map_err(io)?.len() == 0 {
         return Err(Failure::Corrupt("it is empty".to_owned()));
     }
-    Ok(builder().open(path)?)
+    let trial = Trial::new(file.try_clone().map_err(io)?).map_err(io)?;
+    let trial = builder().set_check_integrity_on_open(true).create_with_backend(trial)?;
+    Found::read(&trial, &Tables::of(account))?;
+    drop(trial);
+    Ok(builder().create_with_backend(FileBackend::new(file)?)?)
 }
 
 /// Makes the file under another name and gives it its own when it is whole, so that a crash leaves a whole one or none.
@@ -296,12 +312,27 @@ fn inscribe(database: &Database) -> Result<(), Failure> {
     Ok(())
 }
 
-struct About {
-    schema: u32,
+/// What is read of a file when it is opened.
+struct Found {
     instance_id: String,
+    image: Option<Image>,
+    kept: Option<Vec<u8>>,
 }
 
-fn read_about(database: &Database) -> Result<About, Failure> {
+impl Found {
+    /// Reads a file of this schema, and brings one of an older schema up to it first.
+    fn read(database: &Database, tables: &Tables) -> Result<Self, Failure> {
+        let (schema, instance_id) = read_about(database)?;
+        if schema < SCHEMA {
+            upgrade::upgrade(database, schema)?;
+        }
+        let image = read_image(database, tables)?;
+        Ok(Self { instance_id, image, kept: read_state(database, tables)? })
+    }
+}
+
+/// The schema of the file, and the id that it gives to the instance, if this version can read the rest of it.
+fn read_about(database: &Database) -> Result<(u32, String), Failure> {
     let transaction = database.begin_read()?;
     let about = match transaction.open_table(ABOUT) {
         Err(TableError::TableDoesNotExist(_)) => {
@@ -311,9 +342,12 @@ fn read_about(database: &Database) -> Result<About, Failure> {
     };
     let schema = about.get(SCHEMA_KEY)?.ok_or(Unreadable)?;
     let schema = bytes::read(schema.value())?;
+    if schema > SCHEMA {
+        return Err(Failure::Newer(schema));
+    }
     let instance_id = about.get(INSTANCE_KEY)?.ok_or(Unreadable)?;
-    let instance_id = std::str::from_utf8(instance_id.value()).map_err(|_| Unreadable)?.to_owned();
-    Ok(About { schema, instance_id })
+    let instance_id = std::str::from_utf8(instance_id.value()).map_err(|_| Unreadable)?;
+    Ok((schema, instance_id.to_owned()))
 }
 
 /// The bytes of the account's state.

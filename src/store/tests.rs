@@ -220,6 +220,26 @@ fn a_damaged_file_is_refused_by_name_and_left_as_it_is() {
 }
 
 #[test]
+fn a_file_in_which_one_byte_has_changed_is_refused_and_left_as_it_is() {
+    let folder = Folder::new();
+    let (mut ledger, mut plan) = counting();
+    let (mut store, _) = Store::open(&folder.file(), "default").unwrap();
+    poll(&mut ledger, &mut plan, NOW + 60, vec![conversation(1, "a team by this name", None)]);
+    commit(&mut store, &mut ledger, &plan);
+    drop(store);
+    let good = fs::read(folder.file()).unwrap();
+    let name = good.windows(19).position(|bytes| bytes == b"a team by this name").unwrap();
+    let mut changed = good.clone();
+    changed[name] = b'A';
+    fs::write(folder.file(), &changed).unwrap();
+    let error = Store::open(&folder.file(), "default").unwrap_err();
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    assert!(fs::read(folder.file()).unwrap() == changed, "{error}, and it was changed");
+    fs::write(folder.file(), &good).unwrap();
+    assert_eq!(reopened(&folder).1.len(), 1);
+}
+
+#[test]
 fn another_program_s_database_is_refused() {
     let folder = Folder::new();
     drop(Database::create(folder.file()).unwrap());
