@@ -264,6 +264,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
         fn any_bytes_come_back(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..70_000), 0..4), tail in prop::collection::vec(any::<u8>(), 0..9_000)) {
             let slices: Vec<&[u8]> = pieces.iter().map(|piece| &**piece).collect();

@@ -120,7 +120,7 @@ fn histogram(times: &Distribution, start_timestamp: Option<Timestamp>) -> Histog
         // Prometheus takes them from here for the native histogram as well.
         exemplar: times.exemplar(at).map(exemplar),
     });
-    let exponential = times.exponential(native::MOST_BUCKETS);
+    let exponential = times.exponential_sparse(native::MOST_BUCKETS);
     let (positive_span, positive_delta) = native::spans(&exponential);
     Histogram {
         sample_count: Some(times.count()),
