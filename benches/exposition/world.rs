@@ -108,7 +108,11 @@ impl World {
         let mut world = Self { ledger, pairs, next: 0, dice: fastrand::Rng::with_seed(7) };
         for _ in 0..conversations {
             let walked = world.walk(pairs);
-            world.fold(&walked);
+            // Read again in a later poll they are settled, as nearly all are that a ledger knows.
+            for _ in 0..2 {
+                world.ledger.begin_poll();
+                world.fold(&walked);
+            }
         }
         world.ledger.draw_zero_line(NOW);
         world.ledger.succeed(NOW);

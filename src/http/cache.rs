@@ -66,8 +66,10 @@ impl Cache {
         // Taken under the lock, so that whoever was slow does not bring an older one back.
         let snapshot = Arc::clone(&snapshots.borrow());
         let stale = snapshot.is_stale(now);
+        let mut outdated = Generation::default();
         if newest.stale != stale || !std::ptr::eq(newest.of.as_ptr(), Arc::as_ptr(&snapshot)) {
-            *newest = Generation { of: Arc::downgrade(&snapshot), stale, made: Vec::new() };
+            outdated = Generation { of: Arc::downgrade(&snapshot), stale, made: Vec::new() };
+            std::mem::swap(&mut *newest, &mut outdated);
         }
         // What failed is tried again by the next scrape.
         newest.made.retain(|(.., made)| match &*made.borrow() {
@@ -85,6 +87,8 @@ impl Cache {
             let packed = Packed::new(coding, |give| exposition::kept(format, options, &shown, give));
             let packed = packed.map_err(|error| format!("the metrics could not be packed: {error}"));
             done.send_replace(Some(packed.map(Arc::new)));
+            // Megabytes are given back here rather than under the lock.
+            drop(outdated);
         });
         newest.made.push((format, coding, made.clone()));
         (snapshot, made)

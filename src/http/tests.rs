@@ -201,6 +201,47 @@ async fn large_answers_arrive_whole_also_side_by_side() {
     }
 }
 
+/// Whatever is published meanwhile, an answer is of one snapshot, whole, in what was asked for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scrapes_while_snapshots_come_and_go_are_each_of_one() {
+    let numbered = |number: u32| {
+        let mut snapshot = sample::with_pairs([sample::pair("b", "t"), sample::pair("c", "t")]);
+        snapshot.account = format!("account {number}.").into();
+        snapshot
+    };
+    let server = Server::start(numbered(0), Limits::default()).await;
+    let (url, client) = (format!("http://{}/metrics", server.address), client());
+    let mut scrapes = tokio::task::JoinSet::new();
+    for scraper in 0..12 {
+        let (url, client) = (url.clone(), client.clone());
+        let format = Format::ALL[scraper % 3];
+        let coding = ["identity", "gzip", "zstd"][scraper / 3 % 3];
+        scrapes.spawn(async move {
+            let mut seen = std::collections::BTreeSet::new();
+            while !seen.contains("account 20.") {
+                let request =
+                    client.get(&url).header("accept", format.content_type()).header("accept-encoding", coding);
+                let body = unpacked(request.send().await.unwrap()).await;
+                let text = String::from_utf8_lossy(&body);
+                let starts = text.match_indices("account ").map(|(at, _)| &text[at..]);
+                let mut accounts: Vec<_> =
+                    starts.filter_map(|rest| rest.split_inclusive('.').next()).filter(|name| name.len() < 13).collect();
+                accounts.dedup();
+                assert_eq!(accounts.len(), 1, "{accounts:?}");
+                assert!(text.contains("process_resident_memory_bytes"));
+                seen.insert(accounts[0].to_owned());
+            }
+        });
+    }
+    for number in 1..=20 {
+        server.publish.send_replace(Arc::new(numbered(number)));
+        server.get("/metrics").await;
+    }
+    while let Some(scrape) = scrapes.join_next().await {
+        scrape.unwrap();
+    }
+}
+
 /// Waits for the peer to close, without reading anything.
 async fn closed(stream: &TcpStream) {
     loop {

@@ -9,7 +9,7 @@ const TO_MEMORY: &str = "a buffer in memory takes everything";
 
 /// A whole number.
 pub(super) fn whole(out: &mut Vec<u8>, value: u64) {
-    write!(out, "{value}").expect(TO_MEMORY);
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 /// Any number: the shortest decimal that is read as the same, never with an exponent.

@@ -186,15 +186,31 @@ impl Distribution {
         Some(hdr.value_at_quantile(quantile).clamp(self.min, self.max))
     }
 
-    /// Exponential buckets at the layout's schema, or coarser where more than `most` buckets would be needed.
+    /// Exponential buckets at the layout's schema, or coarser where there would be more than `most` from the first to the
+    /// last, empty ones between included: they are to be written one after the other.
     pub fn exponential(&self, most: usize) -> Exponential {
-        let mut schema = self.layout.schema;
-        let mut shift = 0;
-        if let (Some((first, _)), Some((last, _))) = (self.exponential.first(), self.exponential.last()) {
-            while ((last >> shift) - (first >> shift)) as usize >= most.max(2) && schema > -4 {
-                shift += 1;
-                schema -= 1;
-            }
+        self.coarsened(|shift| match (self.exponential.first(), self.exponential.last()) {
+            (Some((first, _)), Some((last, _))) => (((last >> shift) - (first >> shift)) as usize) < most.max(2),
+            _ => true,
+        })
+    }
+
+    /// Exponential buckets at the layout's schema, or coarser where more than `most` of them would have a count: empty
+    /// ones need not be written.
+    pub fn exponential_sparse(&self, most: usize) -> Exponential {
+        self.coarsened(|shift| {
+            let indices = self.exponential.iter().map(|(index, _)| index >> shift);
+            let steps = indices.clone().zip(indices.skip(1)).filter(|(before, after)| before != after).count();
+            steps < most
+        })
+    }
+
+    /// Exponential buckets, each 2^shift of those that are counted, by the least shift that fits or the coarsest schema.
+    fn coarsened(&self, fits: impl Fn(i32) -> bool) -> Exponential {
+        let (mut schema, mut shift) = (self.layout.schema, 0);
+        while schema > -4 && !fits(shift) {
+            shift += 1;
+            schema -= 1;
         }
         let mut counts: Vec<(i32, u64)> = Vec::new();
         for (index, count) in &self.exponential {
@@ -324,8 +340,22 @@ mod tests {
         #[test]
         fn exponential_buckets_hold_what_they_say(values in prop::collection::vec(0..MAX_MILLIS, 1..300), schema in -4..=8i8, most in 20..200usize) {
             let counted = distribution(&[], schema, &values);
-            let buckets = counted.exponential(most);
-            prop_assert!(buckets.schema <= schema);
+            let (buckets, sparse) = (counted.exponential(most), counted.exponential_sparse(most));
+            prop_assert!(buckets.schema <= sparse.schema && sparse.schema <= schema);
+            // The same times as the other's, in buckets that are parts of these.
+            let mut merged: Vec<(i32, u64)> = Vec::new();
+            for (index, count) in &sparse.counts {
+                let index = index >> (sparse.schema - buckets.schema);
+                match merged.last_mut() {
+                    Some((at, sum)) if *at == index => *sum += count,
+                    _ => merged.push((index, *count)),
+                }
+            }
+            prop_assert_eq!((&merged, sparse.zeros), (&buckets.counts, buckets.zeros));
+            prop_assert!(sparse.counts.len() <= most || sparse.schema == -4);
+            // No coarser than need be.
+            let finer: std::collections::BTreeSet<i32> = values.iter().filter(|v| **v > 0).map(|v| exponential_index(*v, sparse.schema + 1)).collect();
+            prop_assert!(sparse.schema == schema || finer.len() > most);
             let total = buckets.counts.iter().map(|(_, count)| count).sum::<u64>() + buckets.zeros;
             prop_assert_eq!(total, values.len() as u64);
             if let (Some(first), Some(last)) = (buckets.counts.first(), buckets.counts.last()) {

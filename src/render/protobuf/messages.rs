@@ -137,7 +137,13 @@ const fn key(tag: u8) -> u8 {
 
 /// Before each of [`MetricFamily::metric`].
 pub(crate) const METRIC_KEY: u8 = key(4);
-/// Before each of [`Metric::label`].
+/// Before [`Metric::histogram`].
+pub(crate) const HISTOGRAM_KEY: u8 = key(7);
+/// Before each of [`Histogram::bucket`].
+pub(crate) const BUCKET_KEY: u8 = key(3);
+/// Before [`Bucket::exemplar`].
+pub(crate) const EXEMPLAR_KEY: u8 = key(3);
+/// Before each of [`Metric::label`] and [`Exemplar::label`].
 pub(crate) const LABEL_KEY: u8 = key(1);
 /// Before [`LabelPair::name`].
 pub(crate) const LABEL_NAME_KEY: u8 = key(1);

@@ -5,26 +5,30 @@
 use super::messages::BucketSpan;
 use crate::domain::distribution::Exponential;
 
-/// The most buckets of a native histogram, as of the exponential ones in OTLP; with more of them it gets coarser.
+/// The most buckets of a native histogram, as of the exponential ones in OTLP; with more of them it gets coarser. Here only
+/// those count that are written: a short time and a long one take two, however far apart they lie.
 pub(super) const MOST_BUCKETS: usize = 160;
 
 /// Up to where a time counts as zero: 2^-128 s, as Prometheus' own libraries have it, and below the millisecond that is the
 /// least time above zero. Were it 0, a histogram without an observation would be taken for a classic one.
 pub(super) const ZERO_THRESHOLD: f64 = f64::from_bits((1023 - 128) << 52);
 
-/// So many empty buckets in a row cost less than a new span.
+/// So many empty buckets in a row cost less than a new span, and may be filled as long as there are not too many in all.
 const GAP: i32 = 2;
 
 /// Spans of buckets, and their counts as differences.
 pub(super) fn spans(exponential: &Exponential) -> (Vec<BucketSpan>, Vec<i64>) {
     let (mut spans, mut deltas) = (Vec::<BucketSpan>::new(), Vec::with_capacity(exponential.counts.len()));
+    let steps = exponential.counts.windows(2).map(|pair| pair[1].0 - pair[0].0 - 1);
+    let filled: usize = steps.filter(|gap| *gap <= GAP).map(|gap| gap.unsigned_abs() as usize).sum();
+    let widest = if exponential.counts.len() + filled <= MOST_BUCKETS { GAP } else { 0 };
     // The index after the last bucket, and its count.
     let (mut next, mut before) = (0, 0);
     for (index, count) in &exponential.counts {
         // Prometheus names a bucket by its upper bound, OpenTelemetry by its lower one.
         let index = index + 1;
         match spans.last_mut() {
-            Some(span) if index - next <= GAP => {
+            Some(span) if index - next <= widest => {
                 for _ in next..index {
                     deltas.push(-before);
                     before = 0;
@@ -88,12 +92,19 @@ mod tests {
         assert_eq!(ZERO_THRESHOLD, 2f64.powi(-128));
     }
 
+    #[test]
+    fn gaps_stay_open_where_filling_them_would_make_too_many() {
+        let every_other: Vec<(i32, u64)> = (0..150).map(|at| (at * 2, 1)).collect();
+        let (spans, deltas) = spans(&exponential(&every_other));
+        assert_eq!((spans.len(), deltas.len()), (150, 150));
+    }
+
     proptest! {
         #[test]
         fn what_is_read_is_what_was_counted(values in prop::collection::vec(0..MAX_MILLIS, 0..200), schema in -4..=8i8) {
             let mut times = Distribution::new(Arc::new(Layout::new([], schema)), UnixMillis(0));
             values.iter().for_each(|value| times.record(*value));
-            let exponential = times.exponential(MOST_BUCKETS);
+            let exponential = times.exponential_sparse(MOST_BUCKETS);
             let buckets = read(spans(&exponential));
             prop_assert!(buckets.len() <= MOST_BUCKETS);
             let base = 2f64.powf(2f64.powi(-i32::from(exponential.schema)));
