@@ -8,6 +8,7 @@
 
 mod changes;
 mod cli;
+mod deploy;
 mod disk;
 mod errors;
 mod formats;
