@@ -3,5 +3,6 @@
 
 mod charts;
 mod files;
+mod stack;
 mod starts;
 mod words;
