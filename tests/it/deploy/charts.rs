@@ -47,7 +47,7 @@ fn sections() -> Value {
 }
 
 #[test]
-fn the_schema_of_the_chart_knows_every_setting() {
+fn settings_of_the_chart_are_those_of_the_readme() {
     let here = read(SCHEMA);
     let mut schema: Value = serde_json::from_str(&here).unwrap();
     schema["properties"]["config"]["properties"] = sections();
@@ -55,7 +55,7 @@ fn the_schema_of_the_chart_knows_every_setting() {
     if std::env::var_os(UPDATE).is_some() {
         fs::write(path(SCHEMA), wanted).unwrap();
     } else {
-        assert_eq!(here, wanted, "rewrite it: `{UPDATE}=1 cargo test schema_of_the_chart`");
+        assert_eq!(here, wanted, "rewrite it: `{UPDATE}=1 cargo test readme`");
     }
 }
 
