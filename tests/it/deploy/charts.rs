@@ -20,11 +20,11 @@ const WANTED: [&str; 2] = ["account", "client_id"];
 fn values(setting: &Setting) -> Value {
     let mut schema = match setting.kind {
         Kind::Choice(words) => json!({"enum": words}),
-        Kind::Durations | Kind::Words => json!({"type": ["array", "string"], "items": {"type": "string"}}),
         Kind::Whole => json!({"type": "integer"}),
         Kind::Number => json!({"type": "number"}),
         Kind::Switch => json!({"type": "boolean"}),
-        Kind::Text | Kind::Url | Kind::File | Kind::Path | Kind::Address | Kind::Duration => json!({"type": "string"}),
+        list if list.is_list() => json!({"type": ["array", "string"], "items": {"type": "string"}}),
+        _ => json!({"type": "string"}),
     };
     schema["description"] = setting.meaning.into();
     if setting.section() == "api" && WANTED.iter().any(|name| setting.key.ends_with(name)) {

@@ -10,12 +10,13 @@ use super::files::{below, document, documents, path, read, text, texts};
 /// Where people read or copy names of settings.
 const PLACES: [&str; 6] = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "compose.yaml", "deploy", "docs"];
 /// What looks like one of ours and is not: flags of the simulator and of other programs, and what a build reads.
-const OF_OTHERS: [&str; 7] = [
+const OF_OTHERS: &[&str] = &[
     "api.jelou.ai",
     "--simulator.seed",
     "--simulator.faults",
     "--web.enable-otlp-receiver",
     "--config.file",
+    "--web.config.file",
     "JELOU_EXPORTER_REVISION",
     "JELOU_EXPORTER_UPDATE_README",
 ];
