@@ -11,10 +11,10 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 )
 
-// checkCompose loads the file as `docker compose` does, and looks for what that finds only when it starts: a mounted
+// checkCompose loads the files as `docker compose` does, and looks for what that finds only when it starts: a mounted
 // file that is not there, which Docker would make as an empty folder, and an image that is not pinned.
-func checkCompose(file string) error {
-	options, err := cli.NewProjectOptions([]string{file}, cli.WithInterpolation(true), cli.WithResolvedPaths(true))
+func checkCompose(files []string) error {
+	options, err := cli.NewProjectOptions(files, cli.WithInterpolation(true), cli.WithResolvedPaths(true))
 	if err != nil {
 		return err
 	}
@@ -36,7 +36,7 @@ func checkCompose(file string) error {
 				wrong = append(wrong, fmt.Errorf("service %s mounts at %s: %w", name, volume.Target, err))
 			}
 		}
-		fmt.Printf("%s: service %s\n", file, name)
+		fmt.Printf("service %s\n", name)
 	}
 	return errors.Join(wrong...)
 }

@@ -1,6 +1,7 @@
 // Command deploycheck judges what is deployed by the code that would judge it there:
 //
-//	deploycheck compose FILE          by the loader of Docker Compose: schema, interpolation, references
+//	deploycheck compose FILE...       by the loader of Docker Compose: schema, interpolation, references; each file goes
+//	                                  before those in front of it
 //	deploycheck kubernetes FILE...    by the API server's own strict decoding, defaults and validation, and by the
 //	                                  Pod Security Standard "restricted"; PodMonitors by the types of the Prometheus Operator
 //
@@ -15,21 +16,22 @@ import (
 
 func main() {
 	if len(os.Args) < 3 {
-		fail(fmt.Errorf("usage: deploycheck compose FILE | kubernetes FILE..."))
+		fail(fmt.Errorf("usage: deploycheck compose FILE... | kubernetes FILE..."))
 	}
-	for _, file := range os.Args[2:] {
-		var err error
-		switch os.Args[1] {
-		case "compose":
-			err = checkCompose(file)
-		case "kubernetes":
-			err = checkManifests(file)
-		default:
-			err = fmt.Errorf("no such check: %s", os.Args[1])
+	files := os.Args[2:]
+	switch os.Args[1] {
+	case "compose":
+		if err := checkCompose(files); err != nil {
+			fail(err)
 		}
-		if err != nil {
-			fail(fmt.Errorf("%s: %w", file, err))
+	case "kubernetes":
+		for _, file := range files {
+			if err := checkManifests(file); err != nil {
+				fail(fmt.Errorf("%s: %w", file, err))
+			}
 		}
+	default:
+		fail(fmt.Errorf("no such check: %s", os.Args[1]))
 	}
 }
 
