@@ -17,6 +17,7 @@ const OF_OTHERS: &[&str] = &[
     "--web.enable-otlp-receiver",
     "--config.file",
     "--web.config.file",
+    "JELOU_EXPORTER_CONFIG_FILE",
     "JELOU_EXPORTER_REVISION",
     "JELOU_EXPORTER_UPDATE_README",
 ];
