@@ -4,6 +4,7 @@ use std::fs;
 
 use jelou_exporter::config::SETTINGS;
 use jelou_exporter::config::settings::setting;
+use jelou_exporter::domain::catalog::FAMILIES;
 
 use super::files::{below, document, documents, path, read, text, texts};
 
@@ -64,6 +65,21 @@ fn settings_that_are_named_somewhere_exist() {
         wrong.extend(words(&text).filter(|word| is_wrong(word)).map(|word| format!("{}: {word}", file.display())));
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn metrics_that_are_named_somewhere_exist() {
+    let named = |word: &str| {
+        let base = ["_bucket", "_sum", "_count"].iter().find_map(|end| word.strip_suffix(end)).unwrap_or(word);
+        // A name that ends in an underscore stands for all that begin so.
+        FAMILIES.iter().any(|family| family.name == base || word.ends_with('_') && family.name.starts_with(word))
+    };
+    assert!(named("jelou_up") && named("jelou_exporter_") && !named("jelou_down"));
+    for file in ["README.md", "docs"].into_iter().flat_map(below) {
+        let text = fs::read_to_string(&file).unwrap();
+        let wrong: Vec<_> = words(&text).filter(|word| word.starts_with("jelou_") && !named(word)).collect();
+        assert!(wrong.is_empty(), "{}: {wrong:?}", file.display());
+    }
 }
 
 #[test]
