@@ -72,7 +72,7 @@ fn the_prometheus_of_compose_stores_all_that_the_exporter_has() {
 
 #[test]
 fn the_collector_of_compose_takes_what_the_exporter_pushes() {
-    let Some(binary) = peer("JELOU_TEST_OTELCOL") else { return };
+    let Some(binary) = peer("JELOU_TEST_COLLECTOR") else { return };
     let services = document("compose.yaml")["services"].clone();
     let (http, grpc) = (free(), free());
     let configuration =

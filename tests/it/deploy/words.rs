@@ -142,7 +142,7 @@ fn images_are_of_the_versions_that_are_tested() {
     assert_eq!(pinned, format!("v0.{major}{minor:0>2}.{patch}"));
     let told = document("grafana/provisioning/datasources/jelou.yaml");
     assert_eq!(text(&told["datasources"][0], &["jsonData", "prometheusVersion"]), format!("{major}.{minor}.{patch}"));
-    let collector = module("tests/peers/deploy/go.mod", "go.opentelemetry.io/collector/otelcol ");
+    let collector = module("tests/peers/collector/go.mod", "go.opentelemetry.io/collector/otelcol ");
     assert_eq!(collector, format!("v{}", image("otel-collector")));
 }
 
