@@ -65,7 +65,7 @@ async fn the_secret_file_is_read_again() {
     let client = client(&settings);
     let sent = async || {
         let _ = client.conversations(DAY, 1).await;
-        let request = server.requests.recv().unwrap();
+        let request = server.request();
         request.lines().find_map(|line| line.strip_prefix("authorization: ")).unwrap().to_owned()
     };
     assert_eq!(sent().await, "the-id:first");
