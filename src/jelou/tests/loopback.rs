@@ -29,9 +29,17 @@ impl Server {
         Self { url, requests }
     }
 
-    /// Answers every request with the same bytes. It leaves the closing to the client: one that is about to send a second
-    /// request on a connection that closes at this moment would not get it there.
+    /// Answers every request with the same bytes.
     pub(super) fn answering(answer: impl Into<Vec<u8>>) -> Self {
+        let answer = answer.into();
+        Self::start(move |stream| {
+            let _ = stream.write_all(&answer);
+        })
+    }
+
+    /// The same, leaving the closing to the client: one that is about to send a second request on a connection that closes
+    /// at this moment would not get it there.
+    pub(super) fn answering_again(answer: impl Into<Vec<u8>>) -> Self {
         let answer = answer.into();
         let (seen, requests) = channel();
         let url = listen(move |mut stream| {
