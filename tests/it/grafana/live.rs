@@ -33,7 +33,6 @@ struct Empty {
     /// What the expression holds.
     query: &'static str,
     ways: &'static [Way],
-    #[allow(dead_code, reason = "read by whoever reads this list")]
     why: &'static str,
 }
 
@@ -131,18 +130,20 @@ fn faults(prometheus: &Prometheus, dashboard: &Dashboard, way: Way) -> Vec<Strin
     let mut wrong = Vec::new();
     for (panel, target) in files::queries(dashboard) {
         let expression = target["expr"].as_str().unwrap();
-        let listed = EMPTY.iter().any(|empty| {
+        let listed = EMPTY.iter().find(|empty| {
             dashboard.json["uid"] == empty.dashboard
                 && panel["title"] == empty.panel
                 && expression.contains(empty.query)
                 && empty.ways.contains(&way)
         });
         let place = format!("{} {}: {expression}", dashboard.name, panel["title"]);
-        match ask(prometheus, panel, target, &values) {
-            Ok(0) if !listed => wrong.push(format!("nothing: {place}")),
-            Ok(found) if found > 0 && listed => wrong.push(format!("listed as empty, and finds {found}: {place}")),
-            Ok(_) => {}
-            Err(error) => wrong.push(format!("{error}: {place}")),
+        match (ask(prometheus, panel, target, &values), listed) {
+            (Ok(0), None) => wrong.push(format!("nothing: {place}")),
+            (Ok(found @ 1..), Some(empty)) => {
+                wrong.push(format!("finds {found}, and is to be empty, because {}: {place}", empty.why));
+            }
+            (Ok(_), _) => {}
+            (Err(error), _) => wrong.push(format!("{error}: {place}")),
         }
     }
     for variable in dashboard.variables() {

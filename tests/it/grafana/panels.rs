@@ -211,7 +211,7 @@ fn overrides(panel: &Panel) -> Vec<Value> {
     let mut overrides: Vec<_> = panel.overrides.iter().map(series_override).collect();
     overrides.extend(panel.columns.iter().filter(|column| column.label.is_none()).map(column_override));
     if let Some(by) = &panel.by {
-        let mut properties = vec![json!({"id": "custom.width", "value": 150})];
+        let mut properties = vec![json!({"id": "custom.width", "value": 180})];
         properties.extend(panel.link.iter().map(|link| json!({"id": "links", "value": [link_of_row(link)]})));
         overrides.push(json!({"matcher": {"id": "byName", "options": capital(by)}, "properties": properties}));
     }
