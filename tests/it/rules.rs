@@ -179,7 +179,10 @@ fn the_rules_pass_their_tests() {
 
 #[test]
 fn the_rules_pass_their_tests_under_prometheus_2() {
-    all_succeed(promtool("JELOU_TEST_PROMTOOL2", &["test", "rules"], &files("grafana/rules/tests")));
+    let mut files = files("grafana/rules/tests");
+    // Its promtool cannot write native histograms down.
+    files.retain(|path| !path.to_string_lossy().ends_with("-native.yml"));
+    all_succeed(promtool("JELOU_TEST_PROMTOOL2", &["test", "rules"], &files));
 }
 
 /// The example for Alertmanager.
