@@ -85,6 +85,15 @@ fn the_runbook_has_an_entry_for_each_alert_and_no_other() {
     }
 }
 
+#[test]
+fn the_guide_lists_every_alert() {
+    let guide = std::fs::read_to_string(place("docs/alerting.md")).unwrap();
+    for alert in alerts() {
+        let row = format!("\n| {} | {} |", text(&alert, "alert"), text(&alert["labels"], "severity"));
+        assert!(guide.contains(&row), "docs/alerting.md lacks {row}");
+    }
+}
+
 /// Seconds of a duration as promtool reads it.
 fn seconds(duration: &str) -> u64 {
     let (mut sum, mut number) = (0, 0);
