@@ -1,6 +1,7 @@
 //! Names of settings, wherever they are written, and the addresses and versions that several files have to agree on.
 
 use std::fs;
+use std::path::PathBuf;
 
 use jelou_exporter::config::SETTINGS;
 use jelou_exporter::config::settings::setting;
@@ -21,6 +22,7 @@ const OF_OTHERS: &[&str] = &[
     "JELOU_EXPORTER_CONFIG_FILE",
     "JELOU_EXPORTER_REVISION",
     "JELOU_EXPORTER_UPDATE_README",
+    "JELOU_EXPORTER_UPDATE_DASHBOARDS",
 ];
 
 /// The default of a setting.
@@ -51,6 +53,12 @@ fn is_wrong(word: &str) -> bool {
     }
 }
 
+/// Every file of a place but its pictures, with what it holds.
+fn texts_below(place: &str) -> impl Iterator<Item = (PathBuf, String)> {
+    let texts = below(place).into_iter().filter(|file| file.extension().is_none_or(|extension| extension != "png"));
+    texts.map(|file| (file.clone(), fs::read_to_string(file).unwrap()))
+}
+
 /// The words of a text that could be names.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && !"_.-".contains(letter));
@@ -60,8 +68,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 #[test]
 fn settings_that_are_named_somewhere_exist() {
     let mut wrong = Vec::new();
-    for file in PLACES.iter().flat_map(|place| below(place)) {
-        let text = fs::read_to_string(&file).unwrap();
+    for (file, text) in PLACES.iter().flat_map(|place| texts_below(place)) {
         wrong.extend(words(&text).filter(|word| is_wrong(word)).map(|word| format!("{}: {word}", file.display())));
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -75,8 +82,7 @@ fn metrics_that_are_named_somewhere_exist() {
         FAMILIES.iter().any(|family| family.name == base || word.ends_with('_') && family.name.starts_with(word))
     };
     assert!(named("jelou_up") && named("jelou_exporter_") && !named("jelou_down"));
-    for file in ["README.md", "docs"].into_iter().flat_map(below) {
-        let text = fs::read_to_string(&file).unwrap();
+    for (file, text) in ["README.md", "docs"].into_iter().flat_map(texts_below) {
         let wrong: Vec<_> = words(&text).filter(|word| word.starts_with("jelou_") && !named(word)).collect();
         assert!(wrong.is_empty(), "{}: {wrong:?}", file.display());
     }
