@@ -11,6 +11,7 @@ mod afternoon;
 mod alerting;
 mod changes;
 mod cli;
+mod deploy;
 mod disk;
 mod errors;
 mod formats;
