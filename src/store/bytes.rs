@@ -5,6 +5,8 @@
 //!
 //! * Schema 1: [`EntryBytes`], [`PairBytes`], [`StateBytes`].
 //! * Schema 2: pairs are [`KnownBytes`]: they remember when something was last counted, and may be forgotten.
+//! * Schema 3: [`PushBytes`], beside the pairs that deltas have told, as [`KnownBytes`] without percentiles, and the requests
+//!   that nobody has acknowledged, as the push packs them. None of it is there where no deltas are sent.
 
 use std::sync::Arc;
 
@@ -336,15 +338,11 @@ impl StateBytes {
     }
 
     pub(super) fn parts(self) -> Result<(Kept, KeptPlan), Unreadable> {
-        let mut amendments = Tally::default();
-        for (place, count) in self.amendments.into_iter().enumerate() {
-            amendments.add(at_place::<AmendedField>(u8::try_from(place).map_err(|_| Unreadable)?)?, count);
-        }
         let kept = Kept {
             company: self.company.map(Arc::from),
             tallies: Tallies {
                 start: UnixMillis(self.state_start),
-                amendments,
+                amendments: amendments(self.amendments)?,
                 outside_window: self.outside_window,
                 vanished: self.vanished,
                 aged_out: self.aged_out,
@@ -364,4 +362,60 @@ impl StateBytes {
         };
         Ok((kept, plan))
     }
+}
+
+/// How the push of deltas stands: up to when it has told, how many requests of the last export were answered for good, and
+/// the counts that are not of pairs.
+#[derive(Serialize, Deserialize)]
+pub(super) struct PushBytes {
+    until: Option<i64>,
+    answered: u32,
+    tallies: Option<TalliesBytes>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct TalliesBytes {
+    start: i64,
+    amendments: Vec<u64>,
+    outside_window: u64,
+    vanished: u64,
+    aged_out: u64,
+    overflowed: u64,
+}
+
+impl PushBytes {
+    pub(super) fn new(until: Option<UnixMillis>, answered: u32, tallies: Option<&Tallies>) -> Self {
+        let tallies = tallies.map(|tallies| TalliesBytes {
+            start: tallies.start.0,
+            amendments: tallies.amendments.iter().map(|(_, count)| count).collect(),
+            outside_window: tallies.outside_window,
+            vanished: tallies.vanished,
+            aged_out: tallies.aged_out,
+            overflowed: tallies.overflowed,
+        });
+        Self { until: until.map(|until| until.0), answered, tallies }
+    }
+
+    pub(super) fn parts(self) -> Result<(Option<UnixMillis>, u32, Option<Tallies>), Unreadable> {
+        let tallies = |bytes: TalliesBytes| {
+            Ok(Tallies {
+                start: UnixMillis(bytes.start),
+                amendments: amendments(bytes.amendments)?,
+                outside_window: bytes.outside_window,
+                vanished: bytes.vanished,
+                aged_out: bytes.aged_out,
+                overflowed: bytes.overflowed,
+            })
+        };
+        Ok((self.until.map(UnixMillis), self.answered, self.tallies.map(tallies).transpose()?))
+    }
+}
+
+/// Amendments by the place of their field.
+fn amendments(counts: Vec<u64>) -> Result<Tally<AmendedField>, Unreadable> {
+    let mut amendments = Tally::default();
+    for (place, count) in counts.into_iter().enumerate() {
+        amendments.add(at_place::<AmendedField>(u8::try_from(place).map_err(|_| Unreadable)?)?, count);
+    }
+    Ok(amendments)
 }
