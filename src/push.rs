@@ -1,6 +1,7 @@
 //! Pushing the metrics over OTLP: every interval the newest snapshot, whole.
 //!
-//! Values are cumulative, so an export that fails costs nothing but time: nothing is queued, the next one carries it all.
+//! Cumulative values need no queue: an export that fails costs nothing but time, the next one carries it all. Of deltas one
+//! export at most waits for its answer, see `deltas`.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -10,13 +11,16 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::clock::Clock;
-use crate::domain::snapshot::Snapshot;
+use crate::domain::gone::{Gone, Roster};
+use crate::domain::snapshot::{Live, Snapshot};
+use crate::domain::time::UnixMillis;
 use crate::live::LiveStats;
 use crate::render::otlp;
 
 mod answer;
 mod certificates;
 mod delivery;
+mod deltas;
 mod grpc;
 mod http;
 mod payload;
@@ -29,8 +33,10 @@ mod streak;
 pub(super) mod tests;
 mod traces;
 
+use answer::Answer;
 use delivery::{Delivery, Report};
-use payload::{Packing, Payload};
+pub use deltas::Deltas;
+use payload::Packing;
 use sender::Sender;
 use streak::Streak;
 
@@ -48,6 +54,15 @@ struct Pace {
 
 const PACE: Pace = Pace { first_retry: Duration::from_secs(1), flush: Duration::from_secs(2) };
 
+/// What the push goes on from.
+#[derive(Debug, Default)]
+pub struct Past {
+    /// What deltas have told; `None` to push cumulative values.
+    pub deltas: Option<Deltas>,
+    /// The series that the receiver knows and that may leave.
+    pub roster: Roster,
+}
+
 /// Pushes until `shutdown`, then once more what is newest, for at most 2 s. Fails at once if the options cannot be
 /// used; whatever the receiver does afterwards is counted and logged, not an error.
 ///
@@ -55,17 +70,19 @@ const PACE: Pace = Pace { first_retry: Duration::from_secs(1), flush: Duration::
 /// `jelou_up 0` of an upstream that hangs is seen.
 pub async fn run(
     options: PushOptions,
+    past: Past,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     live: Arc<LiveStats>,
     clock: Arc<dyn Clock>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), PushError> {
-    run_at(PACE, options, snapshots, live, clock, shutdown).await
+    run_at(PACE, options, past, snapshots, live, clock, shutdown).await
 }
 
 async fn run_at(
     pace: Pace,
     options: PushOptions,
+    past: Past,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     live: Arc<LiveStats>,
     clock: Arc<dyn Clock>,
@@ -75,6 +92,9 @@ async fn run_at(
     let mut pusher = Pusher {
         sender: Sender::new(&options, &clock)?,
         message: Arc::new(message(&options)),
+        packing: Packing::new(&options),
+        deltas: past.deltas,
+        roster: past.roster,
         options,
         pace,
         snapshots,
@@ -109,9 +129,27 @@ fn message(options: &PushOptions) -> otlp::Options {
     otlp::Options { encoding, histograms: options.histograms, resource: options.resource.clone() }
 }
 
+/// What there is to export.
+struct Newest {
+    snapshot: Arc<Snapshot>,
+    live: Live,
+    gone: Vec<Gone>,
+    at: UnixMillis,
+}
+
+/// Does work that takes a while beside the threads that serve scrapes.
+async fn encoding<T: Send + 'static>(work: impl FnOnce() -> Result<T, String> + Send + 'static) -> Result<T, String> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|_| Err("the metrics could not be encoded: the encoder panicked".to_owned()))
+}
+
 struct Pusher {
     sender: Sender,
     message: Arc<otlp::Options>,
+    packing: Packing,
+    deltas: Option<Deltas>,
+    /// The series that the receiver knows and that may leave.
+    roster: Roster,
     options: PushOptions,
     pace: Pace,
     snapshots: watch::Receiver<Arc<Snapshot>>,
@@ -146,14 +184,88 @@ impl Pusher {
     /// Sends the newest snapshot, trying until `deadline`. Tells until when the receiver wants to be left alone.
     async fn export(&mut self, deadline: Instant) -> Option<Instant> {
         self.renew_certificates();
+        match self.deltas.clone() {
+            None => self.export_totals(deadline).await,
+            Some(deltas) => self.export_deltas(deltas, deadline).await,
+        }
+    }
+
+    async fn export_totals(&mut self, deadline: Instant) -> Option<Instant> {
         let mut report = Report::default();
-        match self.payloads().await {
+        let Newest { snapshot, live, gone, at } = self.newest();
+        let (message, packing) = (Arc::clone(&self.message), self.packing);
+        let (shown, counts) = (Arc::clone(&snapshot), live.clone());
+        let packed = encoding(move || {
+            let temporality = otlp::Temporality::Cumulative;
+            let export = otlp::Export { snapshot: &shown, live: &counts, gone: &gone, temporality, at };
+            Ok(otlp::requests(&export, &message).into_iter().map(|request| packing.pack(request)).collect::<Vec<_>>())
+        });
+        match packed.await {
             Ok(payloads) => {
                 let mut delivery = self.delivery(deadline);
-                delivery.deliver(&mut self.sender, &payloads, &mut report).await;
+                if delivery.deliver(&mut self.sender, &payloads, &mut report).await && report.taken {
+                    self.roster.told(&snapshot, &live);
+                }
             }
             Err(why) => report.failed(why),
         }
+        self.conclude(report)
+    }
+
+    /// What is left of the last export goes first, unchanged; then comes what was counted since.
+    async fn export_deltas(&mut self, deltas: Deltas, deadline: Instant) -> Option<Instant> {
+        let mut report = Report::default();
+        if self.send_deltas(&deltas, deadline, &mut report).await && report.is_any() {
+            self.conclude(std::mem::take(&mut report));
+        }
+        if !report.is_any() {
+            let Newest { snapshot, live, gone, at } = self.newest();
+            let (message, shown, counts) = (Arc::clone(&self.message), Arc::clone(&snapshot), live.clone());
+            let made = deltas.clone();
+            let made =
+                encoding(move || made.make(&shown, &counts, &gone, &message, at).map_err(|error| error.to_string()));
+            match made.await {
+                Ok(()) => {
+                    self.roster.told(&snapshot, &live);
+                    self.send_deltas(&deltas, deadline, &mut report).await;
+                }
+                Err(why) => report.failed(why),
+            }
+        }
+        self.conclude(report)
+    }
+
+    /// Sends what is left of the last export. Tells whether all of it has been answered for good.
+    async fn send_deltas(&mut self, deltas: &Deltas, deadline: Instant, report: &mut Report) -> bool {
+        let mut delivery = self.delivery(deadline);
+        loop {
+            let (next, packing) = (deltas.clone(), self.packing);
+            let payload = match encoding(move || Ok(next.next()?.map(|request| packing.pack(request)))).await {
+                Ok(Some(payload)) => payload,
+                Ok(None) => return true,
+                Err(why) => {
+                    report.failed(why);
+                    return false;
+                }
+            };
+            let answer = delivery.send(&mut self.sender, &payload, report).await;
+            // Whoever is not let in today may be tomorrow: the counts are not to blame.
+            let for_good = !matches!(answer, Answer::Later(..) | Answer::Denied(_));
+            let lost = matches!(answer, Answer::Partly(_) | Answer::Refused(_));
+            report.note(answer);
+            if !for_good {
+                return false;
+            }
+            report.lost |= lost;
+            let answered = deltas.clone();
+            if let Err(error) = encoding(move || answered.answered().map_err(|error| error.to_string())).await {
+                tracing::error!(%error, "an OTLP export was taken, which cannot be kept: after a crash it is sent again");
+            }
+        }
+    }
+
+    /// Counts the export, logs it if it is news, and tells until when the receiver wants to be left alone.
+    fn conclude(&mut self, report: Report) -> Option<Instant> {
         let outcome = report.outcome();
         let not_before = outcome.not_before;
         self.live.count_export(outcome.result, self.clock.now());
@@ -166,16 +278,13 @@ impl Pusher {
         Delivery { deadline, timeout, first_retry, stopping: self.stopping.clone() }
     }
 
-    /// The newest snapshot as it is to be shown now, encoded beside the threads that serve scrapes.
-    async fn payloads(&self) -> Result<Vec<Payload>, String> {
-        let now = self.clock.now();
-        let snapshot = Arc::clone(&self.snapshots.borrow()).at(now);
-        let (live, message, packing) = (self.live.live(), Arc::clone(&self.message), Packing::new(&self.options));
-        let payloads = tokio::task::spawn_blocking(move || {
-            let requests = otlp::requests(&snapshot, &live, &message, now);
-            requests.into_iter().map(|request| packing.pack(request)).collect()
-        });
-        payloads.await.map_err(|_| "the metrics could not be encoded: the encoder panicked".to_owned())
+    /// The newest snapshot as it is to be shown now.
+    fn newest(&self) -> Newest {
+        let at = self.clock.now();
+        let snapshot = Arc::clone(&self.snapshots.borrow()).at(at);
+        let live = self.live.live();
+        let gone = self.roster.gone(&snapshot, &live);
+        Newest { snapshot, live, gone, at }
     }
 
     /// Uses certificates that were renewed since the last export. Those that cannot be used leave the old ones in place.
