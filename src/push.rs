@@ -170,15 +170,19 @@ impl Pusher {
             _ = stopping.wait_for(|stopping| *stopping) => return,
         }
         loop {
-            let began = Instant::now();
-            let next = began + self.options.interval;
-            let deadline = self.options.export_timeout.map_or(next, |timeout| next.min(began + timeout));
-            let not_before = self.export(deadline).await;
+            let next = Instant::now() + self.options.interval;
+            let not_before = self.export(self.deadline()).await;
             tokio::select! {
                 () = sleep_until(not_before.map_or(next, |not_before| not_before.max(next))) => {}
                 _ = stopping.wait_for(|stopping| *stopping) => return,
             }
         }
+    }
+
+    /// Until when an export may take that begins now.
+    fn deadline(&self) -> Instant {
+        let interval = self.options.interval;
+        Instant::now() + self.options.export_timeout.map_or(interval, |timeout| timeout.min(interval))
     }
 
     /// Sends the newest snapshot, trying until `deadline`. Tells until when the receiver wants to be left alone.
@@ -227,7 +231,8 @@ impl Pusher {
             match made.await {
                 Ok(()) => {
                     self.roster.told(&snapshot, &live);
-                    self.send_deltas(&deltas, deadline, &mut report).await;
+                    // In a hurry a receiver's answer would be missed, and it would be told twice.
+                    self.send_deltas(&deltas, deadline.max(self.deadline()), &mut report).await;
                 }
                 Err(why) => report.failed(why),
             }

@@ -156,14 +156,16 @@ async fn a_busy_receiver_is_asked_again() {
 #[tokio::test]
 async fn a_receiver_that_wants_rest_gets_it() {
     // The rest reaches beyond the next export: this one is given up, the next is put off, and only the end sends again.
-    let change = |options: &mut PushOptions| options.interval = Duration::from_millis(100);
-    let mut push = Push::start(Protocol::HttpProtobuf, &[Say::BusyFor(600)], change).await;
-    push.publish("b");
-    push.next().await;
-    assert_eq!(counts(&push.exported(1).await), [0, 0, 1]);
-    assert!(timeout(Duration::from_millis(300), push.next()).await.is_err());
-    let (late, counts) = push.stop().await;
-    assert_eq!((late.len(), counts), (1, [1, 0, 1]));
+    for protocol in ALL {
+        let change = |options: &mut PushOptions| options.interval = Duration::from_millis(300);
+        let mut push = Push::start(protocol, &[Say::BusyFor(600)], change).await;
+        push.publish("b");
+        push.next().await;
+        assert_eq!(counts(&push.exported(1).await), [0, 0, 1]);
+        assert!(timeout(Duration::from_millis(700), push.next()).await.is_err());
+        let (late, counts) = push.stop().await;
+        assert_eq!((late.len(), counts), (1, [1, 0, 1]));
+    }
 }
 
 #[tokio::test]

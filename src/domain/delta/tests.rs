@@ -5,8 +5,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::catalog::{FAMILIES, Kind};
 use crate::domain::conversation::Origin;
-use crate::domain::label::{AmendedField, LogLevel, PollResult};
-use crate::domain::snapshot::Value;
+use crate::domain::label::{
+    AmendedField, ExportResult, LogLevel, Outcome, PollResult, RecordResult, UnknownField, WalkResult,
+};
+use crate::domain::snapshot::{Checkpoint, Value};
 use crate::live::LiveStats;
 use crate::render::sample;
 
@@ -86,6 +88,45 @@ fn the_first_window_holds_everything_and_the_next_what_came_after() {
     assert_eq!(window.live.http_requests.last(), Some(&(404, 1)));
     // A gauge is as it is.
     assert_eq!(window.snapshot.tallies.start, sample::START);
+}
+
+/// Every counter and histogram at something.
+fn busy() -> (Snapshot, Live) {
+    let mut pair = sample::pair("b", "t");
+    pair.reopened = 1;
+    let mut snapshot = sample::with_pairs([pair]);
+    let tallies = &mut snapshot.tallies;
+    tallies.amendments.count(AmendedField::Labels);
+    (tallies.outside_window, tallies.vanished, tallies.aged_out, tallies.overflowed) = (1, 2, 3, 4);
+    let own = &mut snapshot.own;
+    own.polls.count(PollResult::Success);
+    own.walks.count(WalkResult::Complete);
+    own.api_requests.count(Outcome::Ok);
+    own.api_request_duration.record(5);
+    own.records.count(RecordResult::New);
+    own.unknown_values.count(UnknownField::State);
+    (own.api_retries, own.abandoned) = (1, 2000);
+    own.checkpoint = Some(Checkpoint { failures: 1, ..Checkpoint::default() });
+    let stats = LiveStats::new(true);
+    stats.count_answer(404);
+    stats.count_log(LogLevel::Warn);
+    stats.count_export(ExportResult::Success, NOW);
+    (snapshot, stats.live())
+}
+
+#[test]
+fn no_family_is_told_twice() {
+    let (snapshot, live) = busy();
+    let mut told: BTreeMap<String, u128> = BTreeMap::new();
+    for (series, held) in totals(&snapshot, &live) {
+        *told.entry(series.split(' ').next().unwrap().to_owned()).or_default() += held.iter().sum::<u128>();
+    }
+    assert!(told.values().all(|sum| *sum > 0), "{told:?}");
+    let (all, _) = Told::default().with(&snapshot, &live, NOW);
+    let window = all.window(&snapshot, &live, NOW + 1);
+    for (series, held) in totals(&window.snapshot, &window.live) {
+        assert!(held.iter().all(|held| *held == 0), "{series}: {held:?}");
+    }
 }
 
 #[test]

@@ -152,6 +152,53 @@ proptest! {
     }
 }
 
+/// The time at this rank (from 0) as exponential buckets tell it: the middle of its bucket, as logarithms go.
+fn told_at(point: &ExponentialHistogramDataPoint, rank: u64) -> f64 {
+    let buckets = point.positive.as_ref().unwrap();
+    let mut below = point.zero_count;
+    if rank < below {
+        return 0.0;
+    }
+    for (count, index) in buckets.bucket_counts.iter().zip(buckets.offset..) {
+        below += count;
+        if rank < below {
+            return 2f64.powf((f64::from(index) + 0.5) * 2f64.powi(-point.scale));
+        }
+    }
+    panic!("{rank} of {below}")
+}
+
+proptest! {
+    /// Of all that was counted, and of a window.
+    #[test]
+    fn exponential_quantiles_are_within_the_bound_of_their_scale(
+        before in prop::collection::vec(0..100_000_000u64, 0..60),
+        times in prop::collection::vec(0..100_000_000u64, 1..100),
+        schema in -4..=8i8,
+    ) {
+        let mut pair = sample::pair("b", "t");
+        pair.reply = Distribution::new(Arc::new(Layout::new([], schema)), sample::START);
+        before.iter().for_each(|millis| pair.reply.record(*millis));
+        let earlier = pair.reply.counts();
+        times.iter().for_each(|millis| pair.reply.record(*millis));
+        let mut window = pair.clone();
+        window.reply = pair.reply.since(&earlier);
+        let all = before.iter().chain(&times).copied().collect();
+        for (pair, mut times) in [(pair, all), (window, times)] {
+            times.sort_unstable();
+            let point = exponential_point(pair);
+            prop_assert_eq!(point.count, times.len() as u64);
+            prop_assert_eq!(point.zero_count, times.iter().filter(|millis| **millis == 0).count() as u64);
+            // From the middle of a bucket to either end it is half a step.
+            let bound = 2f64.powf(2f64.powi(-point.scale) / 2.0) * (1.0 + 1e-9);
+            for (rank, millis) in times.iter().enumerate().filter(|(_, millis)| **millis > 0) {
+                let (told, exact) = (told_at(&point, rank as u64), *millis as f64 / 1000.0);
+                prop_assert!(told <= exact * bound && exact <= told * bound, "{} s, told {}", exact, told);
+            }
+        }
+    }
+}
+
 #[test]
 fn large_exports_are_split_and_lose_nothing() {
     let pairs = || (0..3000).map(|n| sample::pair(&format!("bot {n}"), "team"));
