@@ -2,7 +2,8 @@
 //!
 //! In reading order: `oracle` (the numbers are right), `errors` (whatever the upstream does), `kills` and `soak` (whatever
 //! becomes of the process), `disk` (of its state), `schemas` (whichever version wrote it) and `changes` (of its settings),
-//! `http`, `cli`, `stop`, `peers`, `starts`, `formats`, `scrapes` and `otlp` (other people's programs read what we write).
+//! `http`, `cli`, `stop`, `peers`, `starts`, `formats`, `scrapes` and `otlp` (other people's programs read what we write),
+//! `grafana` (dashboards and rules).
 
 #![allow(clippy::unwrap_used, reason = "in a test a failure is what it should be")]
 
@@ -11,6 +12,7 @@ mod cli;
 mod disk;
 mod errors;
 mod formats;
+mod grafana;
 mod http;
 mod kills;
 mod oracle;
