@@ -85,6 +85,13 @@ pub struct Options {
     pub resource: Vec<(String, String)>,
 }
 
+impl<'a> Export<'a> {
+    /// All that a snapshot shows, cumulative, when nothing has left.
+    pub const fn totals(snapshot: &'a Snapshot, live: &'a Live, at: UnixMillis) -> Self {
+        Self { snapshot, live, gone: &[], temporality: Temporality::Cumulative, at }
+    }
+}
+
 /// One export: requests that together carry every point, each below [`MAX_REQUEST_BYTES`] when encoded.
 pub fn requests(export: &Export<'_>, options: &Options) -> Vec<ExportMetricsServiceRequest> {
     split(export, options, MAX_REQUEST_BYTES)

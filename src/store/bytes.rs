@@ -8,6 +8,8 @@
 //! * Schema 3: [`PushBytes`], beside the pairs that deltas have told, as [`KnownBytes`] without percentiles, and the requests
 //!   that nobody has acknowledged, as the push packs them. None of it is there where no deltas are sent.
 
+mod push;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +22,7 @@ use crate::domain::pair::{Counter, Pair, PairLabels};
 use crate::domain::plan::{KeptPlan, Sweep};
 use crate::domain::snapshot::Tallies;
 use crate::domain::time::{Range, UnixMillis};
+pub(super) use push::PushBytes;
 
 /// Bytes that are none of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -361,53 +364,6 @@ impl StateBytes {
             sweep_began: self.sweep_began,
         };
         Ok((kept, plan))
-    }
-}
-
-/// How the push of deltas stands: up to when it has told, how many requests of the last export were answered for good, and
-/// the counts that are not of pairs.
-#[derive(Serialize, Deserialize)]
-pub(super) struct PushBytes {
-    until: Option<i64>,
-    answered: u32,
-    tallies: Option<TalliesBytes>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct TalliesBytes {
-    start: i64,
-    amendments: Vec<u64>,
-    outside_window: u64,
-    vanished: u64,
-    aged_out: u64,
-    overflowed: u64,
-}
-
-impl PushBytes {
-    pub(super) fn new(until: Option<UnixMillis>, answered: u32, tallies: Option<&Tallies>) -> Self {
-        let tallies = tallies.map(|tallies| TalliesBytes {
-            start: tallies.start.0,
-            amendments: tallies.amendments.iter().map(|(_, count)| count).collect(),
-            outside_window: tallies.outside_window,
-            vanished: tallies.vanished,
-            aged_out: tallies.aged_out,
-            overflowed: tallies.overflowed,
-        });
-        Self { until: until.map(|until| until.0), answered, tallies }
-    }
-
-    pub(super) fn parts(self) -> Result<(Option<UnixMillis>, u32, Option<Tallies>), Unreadable> {
-        let tallies = |bytes: TalliesBytes| {
-            Ok(Tallies {
-                start: UnixMillis(bytes.start),
-                amendments: amendments(bytes.amendments)?,
-                outside_window: bytes.outside_window,
-                vanished: bytes.vanished,
-                aged_out: bytes.aged_out,
-                overflowed: bytes.overflowed,
-            })
-        };
-        Ok((self.until.map(UnixMillis), self.answered, self.tallies.map(tallies).transpose()?))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::render::sample;
 
 /// All that a snapshot shows.
 pub(crate) const fn whole<'a>(snapshot: &'a Snapshot, live: &'a Live) -> Export<'a> {
-    Export { snapshot, live, gone: &[], temporality: Temporality::Cumulative, at: sample::NOW }
+    Export::totals(snapshot, live, sample::NOW)
 }
 
 /// Encodes and decodes, as a receiver would see it.
