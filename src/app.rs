@@ -164,7 +164,7 @@ async fn serve_on(
     stop: impl Future<Output = &'static str>,
 ) -> Result<(), AppError> {
     let address = listener.local_addr().map_err(|error| unheard(config.web.listen_address.clone(), error))?;
-    let Assembled { poller, snapshots, instance_id, spans } = assemble::poller(&config, &clock)?;
+    let Assembled { poller, snapshots, instance_id, spans, past } = assemble::poller(&config, &clock)?;
     let options = Options { openmetrics_created: config.web.openmetrics_created };
     let path = &*config.web.telemetry_path;
     let state = HttpState::new(snapshots.clone(), Arc::clone(&clock), Arc::clone(&live), path, options);
@@ -178,7 +178,7 @@ async fn serve_on(
     if let Some(options) = push {
         let (snapshots, live, clock) = (snapshots, Arc::clone(&live), Arc::clone(&clock));
         tasks.spawn_until_stop("OTLP push", Turn::Last, |stopped: Stopped| async move {
-            push::run(options, snapshots, live, clock, stopped.wait()).await.map_err(AppError::Push)
+            push::run(options, past, snapshots, live, clock, stopped.wait()).await.map_err(AppError::Push)
         });
     }
     if let Some(spans) = spans {

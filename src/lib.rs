@@ -11,9 +11,9 @@
 //!                                                      └─► push: render::otlp  (whoever receives)
 //! ```
 //!
-//! Data flows one way. The poller is the only writer; whoever shows numbers gets an immutable snapshot, so a scrape never
-//! waits for the upstream. What a walk changed is committed to the checkpoint before it is shown, so that nothing is ever
-//! shown that a crash could take back.
+//! Data flows one way. The poller is the only writer of what is counted; whoever shows numbers gets an immutable snapshot, so
+//! a scrape never waits for the upstream. What a walk changed is committed to the checkpoint before it is shown, so that
+//! nothing is ever shown that a crash could take back. A push of deltas keeps there what it has told, in tables of its own.
 //!
 //! In reading order:
 //!

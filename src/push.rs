@@ -1,15 +1,17 @@
 //! Pushing the metrics over OTLP: every interval the newest snapshot, whole.
 //!
-//! Values are cumulative, so an export that fails costs nothing but time: nothing is queued, the next one carries it all.
+//! Cumulative values need no queue: an export that fails costs nothing but time, the next one carries it all. Of deltas one
+//! export at most waits for its answer, see `deltas`.
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use crate::clock::Clock;
+use crate::domain::gone::Roster;
 use crate::domain::snapshot::Snapshot;
 use crate::live::LiveStats;
 use crate::render::otlp;
@@ -17,9 +19,11 @@ use crate::render::otlp;
 mod answer;
 mod certificates;
 mod delivery;
+mod deltas;
 mod grpc;
 mod http;
 mod payload;
+mod pusher;
 mod retry;
 mod sender;
 mod settings;
@@ -29,11 +33,12 @@ mod streak;
 pub(super) mod tests;
 mod traces;
 
-use delivery::{Delivery, Report};
-use payload::{Packing, Payload};
+use payload::Packing;
+use pusher::Pusher;
 use sender::Sender;
 use streak::Streak;
 
+pub use deltas::Deltas;
 pub use settings::{Protocol, PushError, PushOptions};
 pub use traces::SpanPush;
 
@@ -48,6 +53,15 @@ struct Pace {
 
 const PACE: Pace = Pace { first_retry: Duration::from_secs(1), flush: Duration::from_secs(2) };
 
+/// What the push goes on from.
+#[derive(Debug, Default)]
+pub struct Past {
+    /// What deltas have told; `None` to push cumulative values.
+    pub deltas: Option<Deltas>,
+    /// The series that the receiver knows and that may leave.
+    pub roster: Roster,
+}
+
 /// Pushes until `shutdown`, then once more what is newest, for at most 2 s. Fails at once if the options cannot be
 /// used; whatever the receiver does afterwards is counted and logged, not an error.
 ///
@@ -55,17 +69,19 @@ const PACE: Pace = Pace { first_retry: Duration::from_secs(1), flush: Duration::
 /// `jelou_up 0` of an upstream that hangs is seen.
 pub async fn run(
     options: PushOptions,
+    past: Past,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     live: Arc<LiveStats>,
     clock: Arc<dyn Clock>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), PushError> {
-    run_at(PACE, options, snapshots, live, clock, shutdown).await
+    run_at(PACE, options, past, snapshots, live, clock, shutdown).await
 }
 
 async fn run_at(
     pace: Pace,
     options: PushOptions,
+    past: Past,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     live: Arc<LiveStats>,
     clock: Arc<dyn Clock>,
@@ -75,6 +91,9 @@ async fn run_at(
     let mut pusher = Pusher {
         sender: Sender::new(&options, &clock)?,
         message: Arc::new(message(&options)),
+        packing: Packing::new(&options),
+        deltas: past.deltas,
+        roster: past.roster,
         options,
         pace,
         snapshots,
@@ -107,96 +126,4 @@ fn message(options: &PushOptions) -> otlp::Options {
         Protocol::HttpProtobuf | Protocol::Grpc => otlp::Encoding::Protobuf,
     };
     otlp::Options { encoding, histograms: options.histograms, resource: options.resource.clone() }
-}
-
-struct Pusher {
-    sender: Sender,
-    message: Arc<otlp::Options>,
-    options: PushOptions,
-    pace: Pace,
-    snapshots: watch::Receiver<Arc<Snapshot>>,
-    live: Arc<LiveStats>,
-    clock: Arc<dyn Clock>,
-    streak: Streak,
-    stopping: watch::Receiver<bool>,
-}
-
-impl Pusher {
-    async fn push_until_stopped(&mut self) {
-        let mut stopping = self.stopping.clone();
-        let patience = Instant::now() + self.options.interval;
-        tokio::select! {
-            // An error means that nothing will be published any more: what is there is exported all the same.
-            _ = self.snapshots.wait_for(|snapshot| snapshot.own.last_poll.is_some()) => {}
-            () = sleep_until(patience) => {}
-            _ = stopping.wait_for(|stopping| *stopping) => return,
-        }
-        loop {
-            let began = Instant::now();
-            let next = began + self.options.interval;
-            let deadline = self.options.export_timeout.map_or(next, |timeout| next.min(began + timeout));
-            let not_before = self.export(deadline).await;
-            tokio::select! {
-                () = sleep_until(not_before.map_or(next, |not_before| not_before.max(next))) => {}
-                _ = stopping.wait_for(|stopping| *stopping) => return,
-            }
-        }
-    }
-
-    /// Sends the newest snapshot, trying until `deadline`. Tells until when the receiver wants to be left alone.
-    async fn export(&mut self, deadline: Instant) -> Option<Instant> {
-        self.renew_certificates();
-        let mut report = Report::default();
-        match self.payloads().await {
-            Ok(payloads) => {
-                let mut delivery = self.delivery(deadline);
-                delivery.deliver(&mut self.sender, &payloads, &mut report).await;
-            }
-            Err(why) => report.failed(why),
-        }
-        let outcome = report.outcome();
-        let not_before = outcome.not_before;
-        self.live.count_export(outcome.result, self.clock.now());
-        self.streak.note(outcome);
-        not_before
-    }
-
-    fn delivery(&self, deadline: Instant) -> Delivery {
-        let (timeout, first_retry) = (self.options.timeout, self.pace.first_retry);
-        Delivery { deadline, timeout, first_retry, stopping: self.stopping.clone() }
-    }
-
-    /// The newest snapshot as it is to be shown now, encoded beside the threads that serve scrapes.
-    async fn payloads(&self) -> Result<Vec<Payload>, String> {
-        let now = self.clock.now();
-        let snapshot = Arc::clone(&self.snapshots.borrow()).at(now);
-        let (live, message, packing) = (self.live.live(), Arc::clone(&self.message), Packing::new(&self.options));
-        let payloads = tokio::task::spawn_blocking(move || {
-            let requests = otlp::requests(&snapshot, &live, &message, now);
-            requests.into_iter().map(|request| packing.pack(request)).collect()
-        });
-        payloads.await.map_err(|_| "the metrics could not be encoded: the encoder panicked".to_owned())
-    }
-
-    /// Uses certificates that were renewed since the last export. Those that cannot be used leave the old ones in place.
-    fn renew_certificates(&mut self) {
-        match self.sender.renewed(&self.options, &self.clock) {
-            Ok(None) => {}
-            Ok(Some(sender)) => {
-                tracing::info!("the certificates of OTLP have changed and are used from now on");
-                self.sender = sender;
-            }
-            Err(error) => tracing::warn!(%error, "the certificates of OTLP have changed; those before are used on"),
-        }
-    }
-
-    async fn flush(&mut self, deadline: Instant) {
-        if self.snapshots.borrow().own.last_poll.is_none() {
-            return;
-        }
-        // What is sent now may be repeated until the end. Whoever asks for rest gets it for ever then.
-        let (_running, stopping) = watch::channel(false);
-        self.stopping = stopping;
-        let _ = timeout_at(deadline, self.export(deadline)).await;
-    }
 }

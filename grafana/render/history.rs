@@ -195,7 +195,7 @@ fn push(prometheus: &str, snapshot: &Snapshot, now: UnixMillis) -> Result<(), Bo
     for histograms in [HistogramKind::Explicit, HistogramKind::Exponential] {
         let resource = vec![("service.instance.id".to_owned(), "history".to_owned())];
         let options = otlp::Options { histograms, resource, ..otlp::Options::default() };
-        for mut request in otlp::requests(snapshot, &Live::default(), &options, now) {
+        for mut request in otlp::requests(&otlp::Export::totals(snapshot, &Live::default(), now), &options) {
             if histograms == HistogramKind::Exponential {
                 let scopes = request.resource_metrics.iter_mut().flat_map(|resource| &mut resource.scope_metrics);
                 scopes.for_each(|scope| {

@@ -10,17 +10,18 @@ use uuid::Uuid;
 use super::AppError;
 use crate::cli::REVISION;
 use crate::clock::Clock;
-use crate::config::{Config, HistogramForm, OtlpCompression, OtlpEndpoint, OtlpProtocol};
+use crate::config::{Config, HistogramForm, OtlpCompression, OtlpEndpoint, OtlpProtocol, Temporality};
 use crate::domain::distribution::Layout;
+use crate::domain::gone::Roster;
 use crate::domain::ledger::{Ledger, LedgerSettings};
 use crate::domain::plan::{Plan, PlanSettings};
 use crate::domain::snapshot::{Own, Snapshot};
 use crate::domain::time::UnixMillis;
 use crate::jelou::{Budget, Client};
 use crate::poller::{Parts, Poller, PollerSettings, Traces};
-use crate::push::{Protocol, PushOptions, SpanPush};
+use crate::push::{Deltas, Past, Protocol, PushOptions, SpanPush};
 use crate::render::otlp::HistogramKind;
-use crate::store::{Image, Store, StoreError};
+use crate::store::{Image, Outbox, Store, StoreError};
 
 /// A poller ready to run.
 pub(super) struct Assembled {
@@ -30,6 +31,8 @@ pub(super) struct Assembled {
     pub(super) instance_id: String,
     /// What sends the poller's spans, if they are wanted.
     pub(super) spans: Option<SpanPush>,
+    /// What the push goes on from.
+    pub(super) past: Past,
 }
 
 /// A poller that goes on where the checkpoint left off, or begins anew.
@@ -48,12 +51,41 @@ pub(super) fn poller(config: &Config, clock: &Arc<dyn Clock>) -> Result<Assemble
     };
     let instance_id = store.as_ref().map_or_else(|| Uuid::new_v4().to_string(), |store| store.instance_id().to_owned());
     let spans = span_push(config, &instance_id)?;
+    let outbox = store.as_ref().map(Store::outbox);
     let (settings, mut parts) = parts(config, clock, upstream, store, image)?;
+    let forgotten = parts.ledger.take_forgotten();
     if let Some(spans) = &spans {
         parts.traces = Traces::new(spans.tracer());
     }
     let (poller, snapshots) = Poller::new(settings, parts);
-    Ok(Assembled { poller, snapshots, instance_id, spans })
+    let past = {
+        let first = snapshots.borrow();
+        let deltas = deltas(config, outbox, &first, clock.now())?;
+        Past { deltas, roster: Roster::new(&first, forgotten) }
+    };
+    Ok(Assembled { poller, snapshots, instance_id, spans, past })
+}
+
+/// What deltas have told, if these are wanted. Where totals are pushed, what deltas told once is of no use any more; where
+/// nothing is pushed for a while, they go on from it later.
+fn deltas(
+    config: &Config,
+    outbox: Option<Outbox>,
+    first: &Snapshot,
+    now: UnixMillis,
+) -> Result<Option<Deltas>, AppError> {
+    match (&config.otlp.endpoint, config.otlp.temporality) {
+        (None, _) => Ok(None),
+        (Some(_), Temporality::Delta) => Deltas::open(outbox, first, now).map(Some).map_err(AppError::State),
+        (Some(_), Temporality::Cumulative) => {
+            let Some(outbox) = outbox else { return Ok(None) };
+            if !outbox.is_empty().map_err(AppError::State)? {
+                info!("totals are pushed from now on: what was kept of deltas is forgotten");
+                outbox.clear().map_err(AppError::State)?;
+            }
+            Ok(None)
+        }
+    }
 }
 
 /// What a poller is made of that asks this upstream and goes on from the image, if there is one.

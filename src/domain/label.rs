@@ -83,6 +83,12 @@ impl<K: LabelValue> Tally<K> {
         self.counts[key.index()]
     }
 
+    /// What was counted since it held what `earlier` holds.
+    pub fn since(&self, earlier: &Self) -> Self {
+        let counts = self.counts.iter().zip(&earlier.counts).map(|(now, before)| now.saturating_sub(*before));
+        Self { counts: counts.collect(), key: PhantomData }
+    }
+
     /// Every value with its count, zeros included.
     pub fn iter(&self) -> impl Iterator<Item = (K, u64)> + '_ {
         K::ALL.iter().map(|key| (*key, self.get(*key)))

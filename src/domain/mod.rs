@@ -16,11 +16,15 @@
 //! * [`plan`]: what to ask for next
 //! * [`catalog`]: every metric family, declared once
 //! * [`snapshot`]: everything that is shown, at one instant
+//! * [`delta`]: what was counted between two of these
+//! * [`gone`]: series that were shown, and are no longer
 
 pub mod catalog;
 pub mod conversation;
 pub mod coverage;
+pub mod delta;
 pub mod distribution;
+pub mod gone;
 pub mod label;
 pub mod ledger;
 pub mod pair;

@@ -19,16 +19,21 @@ pub(super) struct Outcome {
     pub(super) why: Option<String>,
     /// Until when the receiver wants to be left alone.
     pub(super) not_before: Option<Instant>,
+    /// Whether the receiver will never get some of it: a delta is not in the next export once it was refused.
+    pub(super) lost: bool,
 }
 
 /// The answers to an export so far.
 #[derive(Debug, Default)]
 pub(super) struct Report {
-    taken: bool,
+    /// The receiver took something.
+    pub(super) taken: bool,
     not_whole: bool,
     why: Option<String>,
     warning: Option<String>,
     not_before: Option<Instant>,
+    /// Something was refused that no later export carries.
+    pub(super) lost: bool,
 }
 
 impl Report {
@@ -47,6 +52,11 @@ impl Report {
         }
     }
 
+    /// Whether there was an answer, or something kept all of it from being sent.
+    pub(super) const fn is_any(&self) -> bool {
+        self.taken || self.not_whole
+    }
+
     /// Takes note of what kept something from being sent.
     pub(super) fn failed(&mut self, why: String) {
         self.not_whole = true;
@@ -59,7 +69,7 @@ impl Report {
             (true, false) => ExportResult::Failure,
             (true, true) => ExportResult::Partial,
         };
-        Outcome { result, why: self.why.or(self.warning), not_before: self.not_before }
+        Outcome { result, why: self.why.or(self.warning), not_before: self.not_before, lost: self.lost }
     }
 }
 

@@ -30,6 +30,12 @@ impl Streak {
                 (self.latest, self.exports) = (None, 0);
                 return;
             }
+            _ if news && outcome.lost => {
+                tracing::error!(
+                    error,
+                    "an OTLP receiver refused counts for good: they are missing there, for deltas are not repeated"
+                );
+            }
             ExportResult::Partial if news => tracing::warn!(error, "an OTLP export was taken only in part"),
             ExportResult::Failure if news => tracing::warn!(error, "an OTLP export failed; the next carries its data"),
             _ => tracing::debug!(error, exports = self.exports + 1, "an OTLP export failed again"),
@@ -47,7 +53,8 @@ mod tests {
 
     #[test]
     fn a_streak_is_told_when_it_begins_and_when_it_ends() {
-        let outcome = |result, why: Option<&str>| Outcome { result, why: why.map(str::to_owned), not_before: None };
+        let outcome =
+            |result, why: Option<&str>| Outcome { result, why: why.map(str::to_owned), not_before: None, lost: false };
         let (text, _) = logged(LogLevel::Info, LogFormat::Logfmt, || {
             let mut streak = Streak::default();
             streak.note(outcome(ExportResult::Success, None));

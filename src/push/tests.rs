@@ -14,6 +14,8 @@ use crate::render::otlp::HistogramKind;
 use crate::render::sample;
 use crate::tls::TlsFiles;
 
+mod deltas;
+mod gone;
 mod receiver;
 mod tls;
 mod traces;
@@ -55,6 +57,10 @@ impl Push {
     }
 
     fn to(options: PushOptions, received: mpsc::UnboundedReceiver<Received>) -> Self {
+        Self::going_on(Past::default(), options, received)
+    }
+
+    fn going_on(past: Past, options: PushOptions, received: mpsc::UnboundedReceiver<Received>) -> Self {
         let (publish, snapshots) = watch::channel(Arc::new(sample::empty()));
         let live = Arc::new(LiveStats::new(true));
         let clock = Arc::new(ManualClock::new(sample::NOW));
@@ -63,7 +69,7 @@ impl Push {
         let shutdown = async move {
             stopped.await.ok();
         };
-        let task = tokio::spawn(run_at(pace, options, snapshots, Arc::clone(&live), clock, shutdown));
+        let task = tokio::spawn(run_at(pace, options, past, snapshots, Arc::clone(&live), clock, shutdown));
         Self { received, publish, live, stop, task }
     }
 
@@ -161,14 +167,16 @@ async fn a_busy_receiver_is_asked_again() {
 #[tokio::test]
 async fn a_receiver_that_wants_rest_gets_it() {
     // The rest reaches beyond the next export: this one is given up, the next is put off, and only the end sends again.
-    let change = |options: &mut PushOptions| options.interval = Duration::from_millis(100);
-    let mut push = Push::start(Protocol::HttpProtobuf, &[Say::BusyFor(600)], change).await;
-    push.publish("b");
-    push.next().await;
-    assert_eq!(counts(&push.exported(1).await), [0, 0, 1]);
-    assert!(timeout(Duration::from_millis(300), push.next()).await.is_err());
-    let (late, counts) = push.stop().await;
-    assert_eq!((late.len(), counts), (1, [1, 0, 1]));
+    for protocol in ALL {
+        let change = |options: &mut PushOptions| options.interval = Duration::from_millis(300);
+        let mut push = Push::start(protocol, &[Say::BusyFor(600)], change).await;
+        push.publish("b");
+        push.next().await;
+        assert_eq!(counts(&push.exported(1).await), [0, 0, 1]);
+        assert!(timeout(Duration::from_millis(700), push.next()).await.is_err());
+        let (late, counts) = push.stop().await;
+        assert_eq!((late.len(), counts), (1, [1, 0, 1]));
+    }
 }
 
 #[tokio::test]
@@ -286,7 +294,9 @@ async fn unusable_options_are_an_error_at_once() {
     for (protocol, url) in [(Protocol::Grpc, "collector:4317"), (Protocol::HttpProtobuf, "ftp://x")] {
         let live = Arc::new(LiveStats::new(true));
         let clock = Arc::new(ManualClock::new(sample::NOW));
-        let ended = run(options(url.into(), protocol), snapshots.clone(), live, clock, std::future::pending()).await;
+        let ended =
+            run(options(url.into(), protocol), Past::default(), snapshots.clone(), live, clock, std::future::pending())
+                .await;
         assert!(matches!(ended, Err(PushError::Endpoint(_))));
     }
 }

@@ -9,6 +9,7 @@ use opentelemetry_proto::tonic::metrics::v1::{ResourceMetrics, ScopeMetrics};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 
 use crate::domain::catalog::FAMILIES;
+use crate::domain::gone::Gone;
 use crate::domain::snapshot::{Live, Snapshot};
 use crate::domain::time::UnixMillis;
 
@@ -43,6 +44,33 @@ pub enum Encoding {
     Protobuf,
     /// [`json`].
     Json,
+    /// Either: a request that is kept may be sent by another protocol in the end.
+    Any,
+}
+
+/// What counters and histograms count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Temporality {
+    /// Everything since their start.
+    #[default]
+    Cumulative,
+    /// What was counted in a window, which begins at this time, or where a series is younger, with it.
+    Delta(Option<UnixMillis>),
+}
+
+/// What one export tells.
+#[derive(Clone, Copy, Debug)]
+pub struct Export<'a> {
+    /// The numbers.
+    pub snapshot: &'a Snapshot,
+    /// Those that move between snapshots.
+    pub live: &'a Live,
+    /// Series that have left since the last export.
+    pub gone: &'a [Gone],
+    /// What counters and histograms count.
+    pub temporality: Temporality,
+    /// The time of every point.
+    pub at: UnixMillis,
 }
 
 /// What the requests say besides the numbers.
@@ -57,28 +85,27 @@ pub struct Options {
     pub resource: Vec<(String, String)>,
 }
 
-/// One export: requests that together carry every point, each below [`MAX_REQUEST_BYTES`] when encoded.
-pub fn requests(
-    snapshot: &Snapshot,
-    live: &Live,
-    options: &Options,
-    now: UnixMillis,
-) -> Vec<ExportMetricsServiceRequest> {
-    split(snapshot, live, options, now, MAX_REQUEST_BYTES)
+impl<'a> Export<'a> {
+    /// All that a snapshot shows, cumulative, when nothing has left.
+    pub const fn totals(snapshot: &'a Snapshot, live: &'a Live, at: UnixMillis) -> Self {
+        Self { snapshot, live, gone: &[], temporality: Temporality::Cumulative, at }
+    }
 }
 
-fn split(
-    snapshot: &Snapshot,
-    live: &Live,
-    options: &Options,
-    now: UnixMillis,
-    most_bytes: usize,
-) -> Vec<ExportMetricsServiceRequest> {
-    let mut batches = Batches::new(envelope(options), options.encoding, most_bytes);
+/// One export: requests that together carry every point, each below [`MAX_REQUEST_BYTES`] when encoded.
+pub fn requests(export: &Export<'_>, options: &Options) -> Vec<ExportMetricsServiceRequest> {
+    split(export, options, MAX_REQUEST_BYTES)
+}
+
+fn split(export: &Export<'_>, options: &Options, most_bytes: usize) -> Vec<ExportMetricsServiceRequest> {
+    let mut batches = Batches::new(envelope(options), options.encoding, export.temporality, most_bytes);
     for family in FAMILIES {
-        snapshot.visit(family, live, &mut |point| {
-            batches.add(family, AnyPoint::new(family.kind, &point, options.histograms, now));
+        export.snapshot.visit(family, export.live, &mut |point| {
+            batches.add(family, AnyPoint::new(family.kind, &point, options.histograms, export));
         });
+        for gone in export.gone.iter().filter(|gone| gone.family.id == family.id) {
+            batches.add(family, AnyPoint::gone(gone, options.histograms, export.at));
+        }
     }
     batches.finish()
 }
@@ -108,4 +135,4 @@ fn attribute(key: &str, value: String) -> KeyValue {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

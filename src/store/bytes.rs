@@ -5,6 +5,10 @@
 //!
 //! * Schema 1: [`EntryBytes`], [`PairBytes`], [`StateBytes`].
 //! * Schema 2: pairs are [`KnownBytes`]: they remember when something was last counted, and may be forgotten.
+//! * Schema 3: [`PushBytes`], beside the pairs that deltas have told, as [`KnownBytes`] without percentiles, and the requests
+//!   that nobody has acknowledged, as the push packs them. None of it is there where no deltas are sent.
+
+mod push;
 
 use std::sync::Arc;
 
@@ -18,6 +22,7 @@ use crate::domain::pair::{Counter, Pair, PairLabels};
 use crate::domain::plan::{KeptPlan, Sweep};
 use crate::domain::snapshot::Tallies;
 use crate::domain::time::{Range, UnixMillis};
+pub(super) use push::PushBytes;
 
 /// Bytes that are none of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -336,15 +341,11 @@ impl StateBytes {
     }
 
     pub(super) fn parts(self) -> Result<(Kept, KeptPlan), Unreadable> {
-        let mut amendments = Tally::default();
-        for (place, count) in self.amendments.into_iter().enumerate() {
-            amendments.add(at_place::<AmendedField>(u8::try_from(place).map_err(|_| Unreadable)?)?, count);
-        }
         let kept = Kept {
             company: self.company.map(Arc::from),
             tallies: Tallies {
                 start: UnixMillis(self.state_start),
-                amendments,
+                amendments: amendments(self.amendments)?,
                 outside_window: self.outside_window,
                 vanished: self.vanished,
                 aged_out: self.aged_out,
@@ -364,4 +365,13 @@ impl StateBytes {
         };
         Ok((kept, plan))
     }
+}
+
+/// Amendments by the place of their field.
+fn amendments(counts: Vec<u64>) -> Result<Tally<AmendedField>, Unreadable> {
+    let mut amendments = Tally::default();
+    for (place, count) in counts.into_iter().enumerate() {
+        amendments.add(at_place::<AmendedField>(u8::try_from(place).map_err(|_| Unreadable)?)?, count);
+    }
+    Ok(amendments)
 }

@@ -3,6 +3,7 @@
 use std::panic;
 use std::sync::{Arc, LazyLock};
 
+use super::bytes::PushBytes;
 use super::*;
 use crate::domain::conversation::{Conversation, Origin, Reason, State};
 use crate::domain::distribution::Layout;
@@ -18,13 +19,20 @@ const PLAN: PlanSettings = PlanSettings { interval: 60, overlap: 600, horizon: 8
 /// The first byte says what kind of value the rest is.
 pub fn values(bytes: &[u8]) {
     let Some((kind, bytes)) = bytes.split_first() else { return };
-    match kind % 3 {
-        0 => again(
+    match kind {
+        3 => {
+            return again(
+                bytes,
+                |bytes| bytes::read::<PushBytes>(bytes)?.parts(),
+                |(until, answered, tallies)| bytes::write(&PushBytes::new(*until, *answered, tallies.as_ref())),
+            );
+        }
+        _ if kind % 3 == 0 => again(
             bytes,
             |bytes| Entry::try_from(bytes::read::<EntryBytes>(bytes)?),
             |entry| bytes::write(&EntryBytes::from(entry)),
         ),
-        1 => again(
+        _ if kind % 3 == 1 => again(
             bytes,
             |bytes| Known::try_from(bytes::read::<KnownBytes>(bytes)?),
             |known| bytes::write(&KnownBytes::from(known)),
@@ -97,6 +105,9 @@ pub fn checkpoint(bytes: &[u8]) {
         Ok((store, image)) => {
             let mut entries = Vec::new();
             let read = store.conversations(|id, entry| entries.push((id, entry)));
+            if let Err(error) = store.outbox().read() {
+                assert!(error.to_string().contains("state.db"), "{error}");
+            }
             drop(store);
             match (read, image) {
                 (Ok(()), Some(image)) => go_on(image, entries),
@@ -140,7 +151,17 @@ static GOOD: LazyLock<Good> = LazyLock::new(|| {
     let path = folder.0.join("state.db");
     let (ledger, plan) = world();
     let (mut store, _) = Store::open(&path, "default").expect("a new file");
-    store.commit(&ledger.changes(), &plan.kept()).expect("committed");
+    let changes = ledger.changes();
+    store.commit(&changes, &plan.kept()).expect("committed");
+    let pairs: Vec<_> = changes.pairs.iter().filter_map(|(_, known)| known.live().cloned()).collect();
+    let export = outbox::Export {
+        until: Some(at(NOW)),
+        tallies: Some(ledger.tallies()),
+        pairs: &pairs,
+        gone: &[],
+        requests: &[b"request".to_vec()],
+    };
+    store.outbox().put(&export).expect("kept");
     let killed = fs::read(&path).expect("readable");
     drop(store);
     Good { closed: fs::read(&path).expect("readable"), killed }

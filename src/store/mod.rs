@@ -1,20 +1,22 @@
 //! The checkpoint: what was counted, kept in one file through restarts and crashes.
 //!
 //! One transaction, with fsync, holds everything that one walk changed; what is not in it never happened. The state of
-//! one account is one unit: three tables that bear its name. `bytes` says what stands in them.
+//! one account is one unit: three tables that bear its name, and three that belong to the push ([`Outbox`]). `bytes` says
+//! what stands in them, `disk` how the two who write take turns.
 
 mod bytes;
+mod disk;
 #[cfg(test)]
-mod elsewhere;
+pub(crate) mod elsewhere;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+pub mod outbox;
 #[cfg(test)]
 mod tests;
 mod trial;
 mod upgrade;
 
-use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,7 +24,7 @@ use std::path::{Path, PathBuf};
 use redb::backends::FileBackend;
 use redb::{
     Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageError,
-    TableDefinition, TableError, TransactionError,
+    TableDefinition, TableError, TransactionError, WriteTransaction,
 };
 use uuid::Uuid;
 
@@ -30,16 +32,18 @@ use crate::domain::conversation::{ConversationId, SpellingRoom};
 use crate::domain::ledger::{Changes, Entry, Kept, Known};
 use crate::domain::plan::KeptPlan;
 use bytes::{EntryBytes, KnownBytes, StateBytes, Unreadable};
+use disk::{Again, Mark, Shared};
 pub use error::StoreError;
+pub use outbox::Outbox;
 use trial::Trial;
 
 /// The schema that is written.
-const SCHEMA: u32 = 2;
+const SCHEMA: u32 = 3;
 /// What the file remembers of itself.
 const ABOUT: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("about");
 const SCHEMA_KEY: &str = "schema";
 const INSTANCE_KEY: &str = "service.instance.id";
-/// The one key of an account's state.
+/// The one key of an account's state, and of how its push stands.
 const STATE_KEY: &str = "state";
 /// Pages that are kept in memory: a commit touches few, and the whole state is in memory anyway.
 const CACHE_BYTES: usize = 4 << 20;
@@ -61,24 +65,8 @@ pub struct Image {
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
-    tables: Tables,
     instance_id: String,
-    /// `None` after a failed commit: the file is opened again for the next one.
-    database: Option<Database>,
-    again: Again,
-    /// The bytes of the state as they were read or committed last.
-    kept: Option<Vec<u8>>,
-    /// Those of a commit that failed: some of these are on the disk all the same.
-    attempted: Option<Vec<u8>>,
-}
-
-/// Opens the database anew. The tests' crashes need a disk that can lose what was not synced, and a file cannot.
-struct Again(Box<dyn Fn() -> Result<Database, Failure> + Send>);
-
-impl fmt::Debug for Again {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Again")
-    }
+    disk: Shared,
 }
 
 /// The names of one account's tables.
@@ -87,12 +75,22 @@ struct Tables {
     state: String,
     pairs: String,
     entries: String,
+    push: String,
+    told: String,
+    unsent: String,
 }
 
 impl Tables {
     fn of(account: &str) -> Self {
         let named = |what: &str| format!("{what}/{account}");
-        Self { state: named("state"), pairs: named("pairs"), entries: named("entries") }
+        Self {
+            state: named("state"),
+            pairs: named("pairs"),
+            entries: named("entries"),
+            push: named("push"),
+            told: named("told"),
+            unsent: named("unsent"),
+        }
     }
 
     fn state(&self) -> TableDefinition<'_, &'static str, &'static [u8]> {
@@ -178,9 +176,14 @@ impl Store {
     /// The checkpoint in this database, which bears the name `path` in errors.
     fn over(database: Database, path: &Path, account: &str, again: Again) -> Result<(Self, Option<Image>), StoreError> {
         let tables = Tables::of(account);
-        let Found { instance_id, image, kept } = Found::read(&database, &tables).map_err(|failure| failure.of(path))?;
-        let path = path.to_owned();
-        Ok((Self { path, tables, instance_id, database: Some(database), again, kept, attempted: None }, image))
+        let Found { instance_id, image, mark } = Found::read(&database, &tables).map_err(|failure| failure.of(path))?;
+        let disk = Shared::new(path, tables, database, again, mark);
+        Ok((Self { path: path.to_owned(), instance_id, disk }, image))
+    }
+
+    /// The part that belongs to the push.
+    pub fn outbox(&self) -> Outbox {
+        Outbox::new(self.disk.clone())
     }
 
     /// Hands over every conversation that the account's state remembered when it was opened, one at a time: they are too
@@ -190,8 +193,9 @@ impl Store {
     ///
     /// When the file cannot be read.
     pub fn conversations(&self, each: impl FnMut(ConversationId, Entry)) -> Result<(), StoreError> {
-        let Some(database) = &self.database else { return Ok(()) };
-        read_entries(database, &self.tables, each).map_err(|failure| failure.of(&self.path))
+        let disk = self.disk.lock();
+        let Some(database) = &disk.database else { return Ok(()) };
+        read_entries(database, &disk.tables, each).map_err(|failure| failure.of(&self.path))
     }
 
     /// `service.instance.id`: a UUID that was made with the file.
@@ -205,29 +209,11 @@ impl Store {
     ///
     /// When the system refuses. Nothing is lost: the changes are to be committed again, with what comes next.
     pub fn commit(&mut self, changes: &Changes<'_>, plan: &KeptPlan) -> Result<(), StoreError> {
-        let database = match self.database.take() {
-            Some(database) => database,
-            None => self.open_again()?,
-        };
-        // After a failure the database beneath refuses to work until it is opened again.
         let state = bytes::write(&StateBytes::new(&changes.kept, plan));
-        self.attempted = Some(state.clone());
-        write(&database, &self.tables, changes, &state).map_err(|failure| failure.of(&self.path))?;
-        self.database = Some(database);
-        (self.kept, self.attempted) = (Some(state), None);
-        Ok(())
-    }
-
-    /// Opens the file again after a failure, if it is as it was left: while it was closed, nothing kept another process
-    /// from going on with it, and changes belong to the state that they were made of.
-    fn open_again(&mut self) -> Result<Database, StoreError> {
-        let database = (self.again.0)().map_err(|failure| failure.of(&self.path))?;
-        let found = read_state(&database, &self.tables).map_err(|failure| failure.of(&self.path))?;
-        if found != self.kept && found != self.attempted {
-            return Err(StoreError::Changed { path: self.path.clone() });
-        }
-        self.kept = found;
-        Ok(database)
+        self.disk.lock().write(
+            |mark| mark.state = Some(state.clone()),
+            |transaction, tables| write(transaction, tables, changes, &state),
+        )
     }
 
     /// Size of the file, bytes.
@@ -316,7 +302,7 @@ fn inscribe(database: &Database) -> Result<(), Failure> {
 struct Found {
     instance_id: String,
     image: Option<Image>,
-    kept: Option<Vec<u8>>,
+    mark: Mark,
 }
 
 impl Found {
@@ -327,7 +313,7 @@ impl Found {
             upgrade::upgrade(database, schema)?;
         }
         let image = read_image(database, tables)?;
-        Ok(Self { instance_id, image, kept: read_state(database, tables)? })
+        Ok(Self { instance_id, image, mark: read_mark(database, tables)? })
     }
 }
 
@@ -350,12 +336,13 @@ fn read_about(database: &Database) -> Result<(u32, String), Failure> {
     Ok((schema, instance_id.to_owned()))
 }
 
-/// The bytes of the account's state.
-fn read_state(database: &Database, tables: &Tables) -> Result<Option<Vec<u8>>, Failure> {
-    match database.begin_read()?.open_table(tables.state()) {
-        Err(TableError::TableDoesNotExist(_)) => Ok(None),
-        state => Ok(state?.get(STATE_KEY)?.map(|state| state.value().to_vec())),
-    }
+fn read_mark(database: &Database, tables: &Tables) -> Result<Mark, Failure> {
+    let transaction = database.begin_read()?;
+    let bytes = |table: TableDefinition<'_, &'static str, &'static [u8]>| match transaction.open_table(table) {
+        Err(TableError::TableDoesNotExist(_)) => Ok::<_, Failure>(None),
+        table => Ok(table?.get(STATE_KEY)?.map(|bytes| bytes.value().to_vec())),
+    };
+    Ok(Mark { state: bytes(tables.state())?, push: bytes(tables.push())? })
 }
 
 fn read_image(database: &Database, tables: &Tables) -> Result<Option<Image>, Failure> {
@@ -401,24 +388,19 @@ fn read_entries(
     Ok(())
 }
 
-fn write(database: &Database, tables: &Tables, changes: &Changes<'_>, state: &[u8]) -> Result<(), Failure> {
-    let transaction = database.begin_write()?;
-    {
-        let mut entries = transaction.open_table(tables.entries())?;
-        let mut room = SpellingRoom::default();
-        for id in changes.gone {
-            entries.remove(id.spell(&mut room))?;
-        }
-        for (id, entry) in &changes.entries {
-            entries.insert(id.spell(&mut room), bytes::write(&EntryBytes::from(*entry)).as_slice())?;
-        }
-        let mut pairs = transaction.open_table(tables.pairs())?;
-        for (id, pair) in &changes.pairs {
-            pairs.insert(id.0, bytes::write(&KnownBytes::from(*pair)).as_slice())?;
-        }
-        transaction.open_table(tables.state())?.insert(STATE_KEY, state)?;
+fn write(transaction: &WriteTransaction, tables: &Tables, changes: &Changes<'_>, state: &[u8]) -> Result<(), Failure> {
+    let mut entries = transaction.open_table(tables.entries())?;
+    let mut room = SpellingRoom::default();
+    for id in changes.gone {
+        entries.remove(id.spell(&mut room))?;
     }
-    // Durability is immediate unless something else is asked for: this is the fsync.
-    transaction.commit()?;
+    for (id, entry) in &changes.entries {
+        entries.insert(id.spell(&mut room), bytes::write(&EntryBytes::from(*entry)).as_slice())?;
+    }
+    let mut pairs = transaction.open_table(tables.pairs())?;
+    for (id, pair) in &changes.pairs {
+        pairs.insert(id.0, bytes::write(&KnownBytes::from(*pair)).as_slice())?;
+    }
+    transaction.open_table(tables.state())?.insert(STATE_KEY, state)?;
     Ok(())
 }

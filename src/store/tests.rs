@@ -279,7 +279,7 @@ fn a_failed_commit_loses_nothing() {
     let (mut store, _) = Store::open(&folder.file(), "default").unwrap();
     poll(&mut ledger, &mut plan, NOW + 60, vec![conversation(1, "a", None)]);
     // The file is gone for a while, as a volume may be.
-    store.database = None;
+    store.disk.lock().database = None;
     let away = folder.0.join("away");
     fs::rename(folder.file(), &away).unwrap();
     store.commit(&ledger.changes(), &plan.kept()).unwrap_err();
@@ -315,7 +315,7 @@ fn one_process_a_file_even_after_a_failed_commit() {
     poll(&mut ledger, &mut plan, NOW + 60, vec![conversation(1, "a", None)]);
     commit(&mut store, &mut ledger, &plan);
     // A failed commit leaves the file closed, and another process takes it over for a while.
-    store.database = None;
+    store.disk.lock().database = None;
     let (mut other, mut others, mut others_plan) = reopened(&folder);
     poll(&mut others, &mut others_plan, NOW + 120, vec![conversation(1, "a", None), conversation(3, "a", None)]);
     commit(&mut other, &mut others, &others_plan);

@@ -14,6 +14,7 @@ pub(super) fn upgrade(database: &Database, from: u32) -> Result<(), Failure> {
             remember_events(&transaction, &Tables::of(account))?;
         }
     }
+    // Schema 3 only adds tables. They are not there where nobody has sent deltas.
     transaction.open_table(ABOUT)?.insert(SCHEMA_KEY, bytes::write(&SCHEMA).as_slice())?;
     transaction.commit()?;
     Ok(())

@@ -2,8 +2,9 @@
 //!
 //! In reading order: `oracle` (the numbers are right), `errors` (whatever the upstream does), `kills` and `soak` (whatever
 //! becomes of the process), `disk` (of its state), `schemas` (whichever version wrote it) and `changes` (of its settings),
-//! `http`, `cli`, `stop`, `peers`, `starts`, `formats` and `scrapes` (other people's programs read what we write), `grafana`
-//! (dashboards and rules), `rules`, `afternoon` and `alerting` (whoever is to be woken is, and nobody else).
+//! `http`, `cli`, `stop`, `peers`, `starts`, `formats`, `scrapes` and `otlp` (other people's programs read what we write),
+//! `deploy` (how it is started), `grafana` (dashboards and rules), `rules`, `afternoon` and `alerting` (whoever is to be woken
+//! is, and nobody else).
 
 #![allow(clippy::unwrap_used, reason = "in a test a failure is what it should be")]
 
@@ -19,6 +20,7 @@ mod grafana;
 mod http;
 mod kills;
 mod oracle;
+mod otlp;
 mod peers;
 mod rules;
 mod schemas;

@@ -31,10 +31,19 @@ fn numbers(text: &str) -> BTreeMap<&str, f64> {
 
 #[test]
 fn a_checkpoint_of_schema_1_says_what_it_said() {
-    let path = std::env::temp_dir().join(format!("jelou-exporter-schema-1-{}.db", Uuid::new_v4()));
-    fs::write(&path, unpacked("schema-1.db.gz")).unwrap();
+    says_what_it_said(1);
+}
+
+#[test]
+fn a_checkpoint_of_schema_2_says_what_it_said() {
+    says_what_it_said(2);
+}
+
+fn says_what_it_said(schema: u32) {
+    let path = std::env::temp_dir().join(format!("jelou-exporter-schema-{schema}-{}.db", Uuid::new_v4()));
+    fs::write(&path, unpacked(&format!("schema-{schema}.db.gz"))).unwrap();
     for account in ["one", "two"] {
-        let text = String::from_utf8(unpacked(&format!("schema-1.{account}.prom.gz"))).unwrap();
+        let text = String::from_utf8(unpacked(&format!("schema-{schema}.{account}.prom.gz"))).unwrap();
         let said = numbers(&text);
         assert!(said.values().sum::<f64>() > 1000.0, "the fixture holds something");
         // Nothing listens there: what is served is what was kept. The fixture grows older, its pairs must not.

@@ -33,6 +33,17 @@ impl Exemplars {
         Some(&self.0[at].1)
     }
 
+    /// The one that was counted last.
+    pub(super) fn newest(&self) -> Self {
+        Self(self.0.iter().max_by_key(|(_, exemplar)| exemplar.counted_at).cloned().into_iter().collect())
+    }
+
+    /// Those that were counted after all of `earlier`: stamps never run backwards.
+    pub(super) fn since(&self, earlier: &Self) -> Self {
+        let told = earlier.0.iter().map(|(_, exemplar)| exemplar.counted_at).max();
+        Self(self.0.iter().filter(|(_, exemplar)| told < Some(exemplar.counted_at)).cloned().collect())
+    }
+
     fn offer(&mut self, bucket: usize, mut exemplar: Exemplar) {
         // More bounds than this nobody can show; the crowd above them goes without.
         let Ok(bucket) = u16::try_from(bucket) else { return };
@@ -58,6 +69,11 @@ impl Distribution {
         let millis = millis.min(super::MAX_MILLIS);
         let bucket = self.layout.shown.partition_point(|bound| *bound < millis);
         self.exemplars.offer(bucket, Exemplar { conversation: id.clone(), started, millis, counted_at: now });
+    }
+
+    /// The newest conversation of each bucket that has one, in ascending order of their times.
+    pub fn exemplars(&self) -> impl Iterator<Item = &Exemplar> {
+        self.exemplars.0.iter().map(|(_, exemplar)| exemplar)
     }
 
     /// The newest conversation of a bucket, by its place in [`Distribution::buckets`]; the bucket of `+Inf` comes after

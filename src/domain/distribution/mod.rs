@@ -6,6 +6,7 @@
 
 mod exemplar;
 mod parts;
+mod window;
 
 use std::fmt;
 use std::sync::Arc;
@@ -162,9 +163,9 @@ impl Distribution {
         self.sum as f64 / 1000.0
     }
 
-    /// Least and greatest time in milliseconds; `None` when nothing was counted.
+    /// Least and greatest time in milliseconds; `None` when nothing was counted, or they are not known of a window.
     pub fn extremes(&self) -> Option<(u64, u64)> {
-        (self.count > 0).then_some((self.min, self.max))
+        (self.count > 0 && self.min <= self.max).then_some((self.min, self.max))
     }
 
     /// The shown bounds in milliseconds, ascending, each with the exact count of times at or below it. The count of

@@ -108,6 +108,15 @@ async fn answer_http(script: Script, request: hyper::Request<Incoming>) -> hyper
     response.body(Full::new(Bytes::from(body))).unwrap()
 }
 
+/// As OTLP has it: `RetryInfo` among the details of the status.
+fn busy_for(seconds: u64) -> tonic::Status {
+    let delay = status::Delay { seconds: seconds.try_into().unwrap(), nanos: 0 };
+    let info = status::RetryInfo { retry_delay: Some(delay) };
+    let detail = status::Detail { type_url: status::RETRY_INFO.to_owned(), value: info.encode_to_vec() };
+    let details = status::Status { code: 8, message: "busy".into(), details: vec![detail] };
+    tonic::Status::with_details(tonic::Code::ResourceExhausted, "busy", details.encode_to_vec().into())
+}
+
 #[tonic::async_trait]
 impl MetricsService for Script {
     async fn export(
@@ -119,7 +128,7 @@ impl MetricsService for Script {
             Say::Yes => Ok(tonic::Response::new(ExportMetricsServiceResponse::default())),
             Say::Partly => Ok(tonic::Response::new(partly())),
             Say::Busy => Err(tonic::Status::unavailable("busy")),
-            Say::BusyFor(_) => Err(tonic::Status::resource_exhausted("busy")),
+            Say::BusyFor(seconds) => Err(busy_for(seconds)),
             Say::No => Err(tonic::Status::invalid_argument("bad points")),
             Say::Denied => Err(tonic::Status::unauthenticated("who are you")),
             Say::Nothing => std::future::pending().await,

@@ -5,7 +5,7 @@ use opentelemetry_proto::tonic::metrics::v1::Metric;
 use prost::Message;
 
 use super::points::AnyPoint;
-use super::{Encoding, json};
+use super::{Encoding, Temporality, json};
 use crate::domain::catalog::Family;
 
 /// The most that one message adds around its content: a tag of one byte and a length of five.
@@ -16,11 +16,22 @@ const NESTING: usize = 8 * FRAME;
 /// The same in JSON, where fields have names: more than the longest of them together.
 const JSON_NESTING: usize = 200;
 
+impl Encoding {
+    fn larger(self, protobuf: impl FnOnce() -> usize, json: impl FnOnce() -> usize) -> usize {
+        match self {
+            Self::Protobuf => protobuf(),
+            Self::Json => json(),
+            Self::Any => protobuf().max(json()),
+        }
+    }
+}
+
 /// Requests in the making.
 pub(super) struct Batches {
     envelope: ExportMetricsServiceRequest,
     envelope_bytes: usize,
     encoding: Encoding,
+    temporality: Temporality,
     most_bytes: usize,
     done: Vec<ExportMetricsServiceRequest>,
     metrics: Vec<Metric>,
@@ -29,23 +40,24 @@ pub(super) struct Batches {
 }
 
 impl Batches {
-    pub(super) fn new(envelope: ExportMetricsServiceRequest, encoding: Encoding, most_bytes: usize) -> Self {
-        let envelope_bytes = match encoding {
-            Encoding::Protobuf => envelope.encoded_len() + NESTING,
-            Encoding::Json => json::body(&envelope).len() + JSON_NESTING,
-        };
+    pub(super) fn new(
+        envelope: ExportMetricsServiceRequest,
+        encoding: Encoding,
+        temporality: Temporality,
+        most_bytes: usize,
+    ) -> Self {
+        let envelope_bytes =
+            encoding.larger(|| envelope.encoded_len() + NESTING, || json::body(&envelope).len() + JSON_NESTING);
         let (done, metrics, bytes) = (Vec::new(), Vec::new(), envelope_bytes);
-        Self { envelope, envelope_bytes, encoding, most_bytes, done, metrics, bytes }
+        Self { envelope, envelope_bytes, encoding, temporality, most_bytes, done, metrics, bytes }
     }
 
     /// Adds a point, in a new request if the present one has no room; one that fits nowhere gets a request of its own.
     pub(super) fn add(&mut self, family: &Family, point: AnyPoint) {
         let texts = family.otlp_name.len() + family.help.len() + family.unit.len();
-        let (point_bytes, metric_bytes) = match self.encoding {
-            Encoding::Protobuf => (point.encoded_len() + FRAME, texts + NESTING),
-            // Help texts hold nothing that JSON has to escape; a comma stands between points.
-            Encoding::Json => (json::point_len(&point) + 1, texts + JSON_NESTING),
-        };
+        // Help texts hold nothing that JSON has to escape; a comma stands between points.
+        let point_bytes = self.encoding.larger(|| point.encoded_len() + FRAME, || json::point_len(&point) + 1);
+        let metric_bytes = self.encoding.larger(|| texts + NESTING, || texts + JSON_NESTING);
         let same = self.metrics.last().is_some_and(|metric| metric.name == family.otlp_name);
         let more = if same { point_bytes } else { point_bytes + metric_bytes };
         if self.bytes + more > self.most_bytes {
@@ -67,7 +79,7 @@ impl Batches {
             description: family.help.to_owned(),
             unit: family.unit.to_owned(),
             metadata: Vec::new(),
-            data: Some(point.into_data()),
+            data: Some(point.into_data(self.temporality)),
         });
     }
 

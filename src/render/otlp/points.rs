@@ -4,21 +4,23 @@ use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::{
-    AggregationTemporality, ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram, HistogramDataPoint,
-    NumberDataPoint, Sum, number_data_point,
+    AggregationTemporality, DataPointFlags, Exemplar, ExponentialHistogram, ExponentialHistogramDataPoint, Gauge,
+    Histogram, HistogramDataPoint, NumberDataPoint, Sum, exemplar, number_data_point,
 };
 use prost::Message;
 
-use super::{HistogramKind, attribute};
+use super::{Export, HistogramKind, Temporality, attribute};
 use crate::domain::catalog::Kind;
-use crate::domain::distribution::Distribution;
+use crate::domain::distribution::{Distribution, EXEMPLAR_LABEL};
+use crate::domain::gone::Gone;
 use crate::domain::snapshot::{Point, Value};
 use crate::domain::time::UnixMillis;
 
 /// The most buckets of an exponential histogram (the SDK's default `MaxSize`, and what receivers expect).
 const MOST_BUCKETS: usize = 160;
 
-const CUMULATIVE: i32 = AggregationTemporality::Cumulative as i32;
+/// The flag of a point that says that its series has left.
+const NO_RECORDED_VALUE: u32 = DataPointFlags::NoRecordedValueMask as u32;
 
 /// A data point of any kind.
 pub(super) enum AnyPoint {
@@ -29,9 +31,13 @@ pub(super) enum AnyPoint {
 }
 
 impl AnyPoint {
-    pub(super) fn new(kind: Kind, point: &Point<'_>, histograms: HistogramKind, now: UnixMillis) -> Self {
+    pub(super) fn new(kind: Kind, point: &Point<'_>, histograms: HistogramKind, export: &Export<'_>) -> Self {
         let attributes = point.labels.iter().map(|(key, value)| attribute(key, (*value).to_owned())).collect();
-        let start = point.start.map_or(0, UnixMillis::as_nanos);
+        let start = match export.temporality {
+            Temporality::Cumulative => point.start,
+            Temporality::Delta(since) => point.start.map(|start| Some(start).max(since).unwrap_or(start)),
+        };
+        let (start, now) = (start.map_or(0, UnixMillis::as_nanos), export.at);
         match point.value {
             Value::Distribution(times) => match histograms {
                 HistogramKind::Explicit => Self::Explicit(explicit(attributes, times, start, now)),
@@ -39,6 +45,29 @@ impl AnyPoint {
             },
             Value::Whole(value) => number(kind, attributes, whole(value), start, now),
             Value::Number(value) => number(kind, attributes, number_data_point::Value::AsDouble(value), start, now),
+        }
+    }
+
+    /// The last point of a series, which tells that it has left: without a value, by the data model's flag for that.
+    pub(super) fn gone(gone: &Gone, histograms: HistogramKind, at: UnixMillis) -> Self {
+        let attributes = gone.labels.iter().map(|(key, value)| attribute(key, value.clone())).collect();
+        let (time_unix_nano, flags) = (at.as_nanos(), NO_RECORDED_VALUE);
+        let number = |attributes| NumberDataPoint { attributes, time_unix_nano, flags, ..Default::default() };
+        match (gone.family.kind, histograms) {
+            (Kind::Gauge, _) => Self::Gauge(number(attributes)),
+            (Kind::Counter, _) => Self::Sum(number(attributes)),
+            (Kind::Histogram, HistogramKind::Explicit) => {
+                let explicit_bounds: Vec<f64> = gone.bounds.iter().map(|bound| *bound as f64 / 1000.0).collect();
+                let bucket_counts = vec![0; explicit_bounds.len() + 1];
+                let point = HistogramDataPoint { attributes, time_unix_nano, flags, ..Default::default() };
+                Self::Explicit(HistogramDataPoint { explicit_bounds, bucket_counts, ..point })
+            }
+            (Kind::Histogram, HistogramKind::Exponential) => Self::Exponential(ExponentialHistogramDataPoint {
+                attributes,
+                time_unix_nano,
+                flags,
+                ..Default::default()
+            }),
         }
     }
 
@@ -52,19 +81,20 @@ impl AnyPoint {
     }
 
     /// A metric's data that holds this point alone.
-    pub(super) fn into_data(self) -> Data {
+    pub(super) fn into_data(self, temporality: Temporality) -> Data {
+        let aggregation_temporality = match temporality {
+            Temporality::Cumulative => AggregationTemporality::Cumulative as i32,
+            Temporality::Delta(_) => AggregationTemporality::Delta as i32,
+        };
         match self {
             Self::Gauge(point) => Data::Gauge(Gauge { data_points: vec![point] }),
             Self::Sum(point) => {
-                Data::Sum(Sum { data_points: vec![point], aggregation_temporality: CUMULATIVE, is_monotonic: true })
+                Data::Sum(Sum { data_points: vec![point], aggregation_temporality, is_monotonic: true })
             }
-            Self::Explicit(point) => {
-                Data::Histogram(Histogram { data_points: vec![point], aggregation_temporality: CUMULATIVE })
+            Self::Explicit(point) => Data::Histogram(Histogram { data_points: vec![point], aggregation_temporality }),
+            Self::Exponential(point) => {
+                Data::ExponentialHistogram(ExponentialHistogram { data_points: vec![point], aggregation_temporality })
             }
-            Self::Exponential(point) => Data::ExponentialHistogram(ExponentialHistogram {
-                data_points: vec![point],
-                aggregation_temporality: CUMULATIVE,
-            }),
         }
     }
 
@@ -124,6 +154,7 @@ fn explicit(attributes: Vec<KeyValue>, times: &Distribution, start: u64, now: Un
         sum: Some(times.sum_seconds()),
         bucket_counts,
         explicit_bounds,
+        exemplars: exemplars(times),
         min,
         max,
         ..Default::default()
@@ -156,6 +187,7 @@ fn exponential(
         scale: i32::from(sparse.schema),
         zero_count: sparse.zeros,
         positive: Some(positive),
+        exemplars: exemplars(times),
         min,
         max,
         ..Default::default()
@@ -164,4 +196,15 @@ fn exponential(
 
 fn extremes(times: &Distribution) -> (Option<f64>, Option<f64>) {
     times.extremes().map_or((None, None), |(min, max)| (Some(min as f64 / 1000.0), Some(max as f64 / 1000.0)))
+}
+
+/// The newest conversation of each bucket that has one; buckets ascend, so the values do.
+fn exemplars(times: &Distribution) -> Vec<Exemplar> {
+    let exemplar = |exemplar: &crate::domain::distribution::Exemplar| Exemplar {
+        filtered_attributes: vec![attribute(EXEMPLAR_LABEL, exemplar.conversation.to_string())],
+        time_unix_nano: exemplar.counted_at.as_nanos(),
+        value: Some(exemplar::Value::AsDouble(exemplar.millis as f64 / 1000.0)),
+        ..Default::default()
+    };
+    times.exemplars().map(exemplar).collect()
 }

@@ -1,5 +1,5 @@
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
-use opentelemetry_proto::tonic::metrics::v1::{ExponentialHistogramDataPoint, Metric, number_data_point};
+use opentelemetry_proto::tonic::metrics::v1::{ExponentialHistogramDataPoint, Metric, exemplar, number_data_point};
 use proptest::prelude::*;
 use prost::Message;
 use std::sync::Arc;
@@ -10,10 +10,18 @@ use crate::domain::pair::Pair;
 use crate::live::LiveStats;
 use crate::render::sample;
 
+/// All that a snapshot shows.
+pub(crate) const fn whole<'a>(snapshot: &'a Snapshot, live: &'a Live) -> Export<'a> {
+    Export::totals(snapshot, live, sample::NOW)
+}
+
 /// Encodes and decodes, as a receiver would see it.
 fn received(snapshot: &Snapshot, options: &Options, most_bytes: usize) -> Vec<ExportMetricsServiceRequest> {
-    let live = LiveStats::new(true).live();
-    let requests = split(snapshot, &live, options, sample::NOW, most_bytes);
+    sent(&whole(snapshot, &LiveStats::new(true).live()), options, most_bytes)
+}
+
+fn sent(export: &Export<'_>, options: &Options, most_bytes: usize) -> Vec<ExportMetricsServiceRequest> {
+    let requests = split(export, options, most_bytes);
     let decode = |request: &ExportMetricsServiceRequest| {
         let bytes = request.encode_to_vec();
         assert!(bytes.len() <= most_bytes, "{} bytes", bytes.len());
@@ -144,6 +152,53 @@ proptest! {
     }
 }
 
+/// The time at this rank (from 0) as exponential buckets tell it: the middle of its bucket, as logarithms go.
+fn told_at(point: &ExponentialHistogramDataPoint, rank: u64) -> f64 {
+    let buckets = point.positive.as_ref().unwrap();
+    let mut below = point.zero_count;
+    if rank < below {
+        return 0.0;
+    }
+    for (count, index) in buckets.bucket_counts.iter().zip(buckets.offset..) {
+        below += count;
+        if rank < below {
+            return 2f64.powf((f64::from(index) + 0.5) * 2f64.powi(-point.scale));
+        }
+    }
+    panic!("{rank} of {below}")
+}
+
+proptest! {
+    /// Of all that was counted, and of a window.
+    #[test]
+    fn exponential_quantiles_are_within_the_bound_of_their_scale(
+        before in prop::collection::vec(0..100_000_000u64, 0..60),
+        times in prop::collection::vec(0..100_000_000u64, 1..100),
+        schema in -4..=8i8,
+    ) {
+        let mut pair = sample::pair("b", "t");
+        pair.reply = Distribution::new(Arc::new(Layout::new([], schema)), sample::START);
+        before.iter().for_each(|millis| pair.reply.record(*millis));
+        let earlier = pair.reply.counts();
+        times.iter().for_each(|millis| pair.reply.record(*millis));
+        let mut window = pair.clone();
+        window.reply = pair.reply.since(&earlier);
+        let all = before.iter().chain(&times).copied().collect();
+        for (pair, mut times) in [(pair, all), (window, times)] {
+            times.sort_unstable();
+            let point = exponential_point(pair);
+            prop_assert_eq!(point.count, times.len() as u64);
+            prop_assert_eq!(point.zero_count, times.iter().filter(|millis| **millis == 0).count() as u64);
+            // From the middle of a bucket to either end it is half a step.
+            let bound = 2f64.powf(2f64.powi(-point.scale) / 2.0) * (1.0 + 1e-9);
+            for (rank, millis) in times.iter().enumerate().filter(|(_, millis)| **millis > 0) {
+                let (told, exact) = (told_at(&point, rank as u64), *millis as f64 / 1000.0);
+                prop_assert!(told <= exact * bound && exact <= told * bound, "{} s, told {}", exact, told);
+            }
+        }
+    }
+}
+
 #[test]
 fn large_exports_are_split_and_lose_nothing() {
     let pairs = || (0..3000).map(|n| sample::pair(&format!("bot {n}"), "team"));
@@ -176,4 +231,186 @@ fn any_label_value_is_an_attribute_as_it_is() {
     let found: Vec<String> = active.data_points.iter().map(|point| text(&point.attributes)).collect();
     let expected: Vec<String> = torture.iter().map(|value| format!("account=acme bot={value} team=t")).collect();
     assert_eq!(found, expected);
+}
+
+#[test]
+fn exemplars_ascend_by_value() {
+    let snapshot = sample::with_pairs([sample::pair("b", "t")]);
+    for histograms in [HistogramKind::Explicit, HistogramKind::Exponential] {
+        let options = Options { histograms, ..Default::default() };
+        let requests = received(&snapshot, &options, MAX_REQUEST_BYTES);
+        let exemplars = match find(&requests, "jelou.operator.reply_time") {
+            Data::Histogram(histogram) => &histogram.data_points[0].exemplars,
+            Data::ExponentialHistogram(histogram) => &histogram.data_points[0].exemplars,
+            other => panic!("{other:?}"),
+        };
+        let told: Vec<_> = exemplars.iter().map(|it| (it.value, text(&it.filtered_attributes))).collect();
+        let expected = [(0.2, "6590a2"), (299.5, "6590a3"), (4000.0, "6590a4")];
+        let expected =
+            expected.map(|(value, id)| (Some(exemplar::Value::AsDouble(value)), format!("conversation_id={id}")));
+        assert_eq!(told, expected);
+        assert_eq!(exemplars[0].time_unix_nano, (sample::NOW - 30_250).as_nanos());
+    }
+}
+
+/// Start and temporality of every sum and histogram.
+fn counting(requests: &[ExportMetricsServiceRequest]) -> Vec<(&str, u64, i32)> {
+    let mut all = Vec::new();
+    for metric in metrics(requests) {
+        let (starts, temporality): (Vec<u64>, i32) = match metric.data.as_ref().unwrap() {
+            Data::Gauge(_) | Data::Summary(_) => continue,
+            Data::Sum(it) => {
+                (it.data_points.iter().map(|it| it.start_time_unix_nano).collect(), it.aggregation_temporality)
+            }
+            Data::Histogram(it) => {
+                (it.data_points.iter().map(|it| it.start_time_unix_nano).collect(), it.aggregation_temporality)
+            }
+            Data::ExponentialHistogram(it) => {
+                (it.data_points.iter().map(|it| it.start_time_unix_nano).collect(), it.aggregation_temporality)
+            }
+        };
+        all.extend(starts.into_iter().map(|start| (&*metric.name, start, temporality)));
+    }
+    all
+}
+
+#[test]
+fn deltas_begin_with_their_window_or_with_a_younger_series() {
+    let mut young = sample::pair("b", "young");
+    young.start = sample::NOW - 1000;
+    let snapshot = sample::with_pairs([sample::pair("b", "t"), young]);
+    let live = LiveStats::new(true).live();
+    let (start, since) = (sample::START.as_nanos(), sample::NOW - 60_000);
+    for histograms in [HistogramKind::Explicit, HistogramKind::Exponential] {
+        let options = Options { histograms, ..Default::default() };
+        let starts = |since: Option<UnixMillis>| {
+            let export = Export { temporality: Temporality::Delta(since), ..whole(&snapshot, &live) };
+            let requests = sent(&export, &options, MAX_REQUEST_BYTES);
+            let all = counting(&requests);
+            assert!(all.iter().all(|(_, _, temporality)| *temporality == 1), "{all:?}");
+            let unanswered: Vec<u64> =
+                all.iter().filter(|it| it.0 == "jelou.conversations.unanswered").map(|it| it.1).collect();
+            let replies: Vec<u64> =
+                all.iter().filter(|it| it.0 == "jelou.operator.reply_time").map(|it| it.1).collect();
+            (unanswered, replies)
+        };
+        let younger = (sample::NOW - 1000).as_nanos();
+        assert_eq!(starts(None), (vec![start, younger], vec![start, start]));
+        assert_eq!(starts(Some(since)), (vec![since.as_nanos(), younger], vec![since.as_nanos(); 2]));
+    }
+}
+
+#[test]
+fn a_series_that_has_left_is_told_so_beside_the_others_of_its_family() {
+    let snapshot = sample::with_pairs([sample::pair("b", "t")]);
+    let live = LiveStats::new(true).live();
+    let labels = |pairs: &[(&'static str, &str)]| pairs.iter().map(|(k, v)| (*k, (*v).to_owned())).collect();
+    let family = |name: &str| FAMILIES.iter().find(|family| family.otlp_name == name).unwrap();
+    let gone =
+        ["jelou.operator.reply_time", "jelou.conversations.unanswered", "jelou.conversations.active"].map(|name| {
+            Gone {
+                family: family(name),
+                labels: labels(&[("account", "acme"), ("bot", "b"), ("team", "gone")]),
+                bounds: vec![250],
+            }
+        });
+    for (histograms, encoding) in [
+        (HistogramKind::Explicit, Encoding::Protobuf),
+        (HistogramKind::Exponential, Encoding::Protobuf),
+        (HistogramKind::Explicit, Encoding::Json),
+        (HistogramKind::Exponential, Encoding::Any),
+    ] {
+        let options = Options { histograms, encoding, ..Default::default() };
+        let requests = sent(&Export { gone: &gone, ..whole(&snapshot, &live) }, &options, MAX_REQUEST_BYTES);
+        let through_json: Vec<_> = requests.iter().map(|request| json::tests::decode(&json::body(request))).collect();
+        for requests in [&requests, &through_json] {
+            for it in &gone {
+                let (flags, has_value, attributes) = match find(requests, it.family.otlp_name) {
+                    Data::Gauge(gauge) => {
+                        let point = &gauge.data_points[1];
+                        (point.flags, point.value.is_some(), &point.attributes)
+                    }
+                    Data::Sum(sum) => {
+                        let point = &sum.data_points[1];
+                        (point.flags, point.value.is_some(), &point.attributes)
+                    }
+                    Data::Histogram(histogram) => {
+                        let point = &histogram.data_points[1];
+                        assert_eq!((&*point.explicit_bounds, &*point.bucket_counts), (&[0.25][..], &[0, 0][..]));
+                        (point.flags, point.sum.is_some() || point.count > 0, &point.attributes)
+                    }
+                    Data::ExponentialHistogram(histogram) => {
+                        let point = &histogram.data_points[1];
+                        (point.flags, point.sum.is_some() || point.count > 0, &point.attributes)
+                    }
+                    other => panic!("{other:?}"),
+                };
+                assert_eq!((flags, has_value), (1, false), "{}", it.family.otlp_name);
+                assert_eq!(text(attributes), "account=acme bot=b team=gone");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_may_be_sent_by_either_encoding_fits_both() {
+    // Characters that take six in JSON, and bounds without counts, which take more in protobuf.
+    let layout = Arc::new(Layout::new((1..400).map(|second| second * 1000), 3));
+    let pair = |n: usize| {
+        let mut pair = sample::pair(&"\u{1}".repeat(n % 3 * 200), &n.to_string());
+        pair.reply = Distribution::new(Arc::clone(&layout), sample::START);
+        pair
+    };
+    let snapshot = sample::with_pairs((0..100).map(pair));
+    let live = LiveStats::new(true).live();
+    let options = Options { encoding: Encoding::Any, ..Default::default() };
+    let requests = sent(&whole(&snapshot, &live), &options, 100_000);
+    assert!(requests.iter().all(|request| json::body(request).len() <= 100_000));
+    assert!(requests.len() > 2);
+}
+
+/// A message as text, a line for each metric and point: what is written in JSON, of what was read in protobuf.
+fn told(requests: &[ExportMetricsServiceRequest]) -> String {
+    let bodies: Vec<String> = requests.iter().map(|it| String::from_utf8(json::body(it)).unwrap()).collect();
+    let text = bodies.join("\n").replace("{\"name\":\"jelou.", "\n{\"name\":\"jelou.");
+    let text = text
+        .replace("\"dataPoints\":[{", "\"dataPoints\":[\n  {")
+        .replace("},{\"attributes\"", "},\n  {\"attributes\"");
+    text.replace(env!("CARGO_PKG_VERSION"), "VERSION")
+}
+
+#[test]
+fn golden_files() {
+    let mut earlier = sample::pair("Ventas", "Sur");
+    earlier.reply.record_conversation(45_000, &"6590a0".into(), sample::START, sample::NOW - 90_000);
+    let mut now = earlier.clone();
+    now.reply.record_conversation(7_000, &"6590a9".into(), sample::START + 5, sample::NOW - 20_000);
+    now.met += 1;
+    let (earlier, now) = (sample::with_pairs([earlier]), sample::with_pairs([now]));
+    let live = LiveStats::new(true).live();
+    let until = sample::NOW - 60_000;
+    let window = crate::domain::delta::Told::default().with(&earlier, &live, until).0.window(&now, &live, sample::NOW);
+    let stale = Arc::new(now.clone()).at(sample::NOW + 60_000);
+    let mut roster = crate::domain::gone::Roster::default();
+    roster.told(&now, &live);
+    let gone = roster.gone(&stale, &live);
+    let resource = vec![("service.instance.id".to_owned(), "7".to_owned())];
+    for (name, histograms, export) in [
+        ("explicit", HistogramKind::Explicit, whole(&now, &live)),
+        ("exponential", HistogramKind::Exponential, whole(&now, &live)),
+        ("gone", HistogramKind::Explicit, Export { gone: &gone, ..whole(&stale, &live) }),
+        (
+            "delta_explicit",
+            HistogramKind::Explicit,
+            Export { temporality: Temporality::Delta(window.since), ..whole(&window.snapshot, &window.live) },
+        ),
+        (
+            "delta_exponential",
+            HistogramKind::Exponential,
+            Export { temporality: Temporality::Delta(window.since), ..whole(&window.snapshot, &window.live) },
+        ),
+    ] {
+        let options = Options { histograms, resource: resource.clone(), ..Default::default() };
+        insta::assert_snapshot!(name, told(&sent(&export, &options, MAX_REQUEST_BYTES)));
+    }
 }

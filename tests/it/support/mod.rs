@@ -1,11 +1,14 @@
 //! What the tests are written with.
 
+pub(crate) mod adder;
 pub(crate) mod alertmanager;
+pub(crate) mod collector;
 pub(crate) mod disk;
 pub(crate) mod expected;
 pub(crate) mod exporter;
 pub(crate) mod exposition;
 pub(crate) mod lasting;
+pub(crate) mod otlp;
 pub(crate) mod peer;
 pub(crate) mod program;
 pub(crate) mod receiver;

@@ -11,14 +11,15 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
+use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, Metric, metric, number_data_point};
 use prost::Message as _;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use super::exposition::{Labels, Series};
+use super::exposition::Series;
 use super::lasting::Starts;
+use super::otlp::labels;
 use super::world::RUNTIME;
 
 /// A counter, or how many times a histogram holds.
@@ -129,7 +130,7 @@ impl Export {
     fn read(message: &ExportMetricsServiceRequest) -> Result<Self, String> {
         let mut export = Self::default();
         for resource in &message.resource_metrics {
-            let attributes = resource.resource.iter().flat_map(|resource| &resource.attributes);
+            let attributes = resource.resource.as_ref().map_or(&[][..], |resource| &resource.attributes[..]);
             export.instance = labels(attributes).remove("service.instance.id").unwrap_or_default();
             for metric in resource.scope_metrics.iter().flat_map(|scope| &scope.metrics) {
                 export.metric(metric)?;
@@ -142,22 +143,23 @@ impl Export {
         let mut name = metric.name.replace('.', "_");
         name += if metric.unit == "s" { "_seconds" } else { "" };
         let cumulative = AggregationTemporality::Cumulative as i32;
+        // A point of a series that has left has a flag, and no value.
         match &metric.data {
             Some(metric::Data::Gauge(gauge)) => {
-                for point in &gauge.data_points {
+                for point in gauge.data_points.iter().filter(|point| point.flags == 0) {
                     let series = Series { name: name.clone(), labels: labels(&point.attributes) };
                     self.gauges.insert(series, number(point.value));
                 }
             }
             Some(metric::Data::Sum(sum)) if sum.is_monotonic && sum.aggregation_temporality == cumulative => {
-                for point in &sum.data_points {
+                for point in sum.data_points.iter().filter(|point| point.flags == 0) {
                     let value = number(point.value);
                     let (start, sent) = (point.start_time_unix_nano, point.time_unix_nano);
                     self.count(&format!("{name}_total"), &point.attributes, start, sent, value)?;
                 }
             }
             Some(metric::Data::Histogram(histogram)) if histogram.aggregation_temporality == cumulative => {
-                for point in &histogram.data_points {
+                for point in histogram.data_points.iter().filter(|point| point.flags == 0) {
                     let (start, sent) = (point.start_time_unix_nano, point.time_unix_nano);
                     self.count(&format!("{name}_count"), &point.attributes, start, sent, point.count as f64)?;
                 }
@@ -175,14 +177,6 @@ impl Export {
             Some(_) => Err(format!("{series} came twice")),
         }
     }
-}
-
-fn labels<'a>(attributes: impl IntoIterator<Item = &'a KeyValue>) -> Labels {
-    let text = |attribute: &KeyValue| match attribute.value.as_ref()?.value.as_ref()? {
-        any_value::Value::StringValue(text) => Some((attribute.key.clone(), text.clone())),
-        _ => None,
-    };
-    attributes.into_iter().filter_map(text).collect()
 }
 
 fn number(value: Option<number_data_point::Value>) -> f64 {

@@ -1,5 +1,6 @@
 //! Rotel, a receiver of OTLP that prints every point it gets.
 
+use std::collections::BTreeMap;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
@@ -89,6 +90,21 @@ impl Rotel {
     /// How many exports have begun to come.
     pub(crate) fn exports(&self) -> usize {
         self.program.stdout().matches(FIRST).count()
+    }
+
+    /// The series of all exports added up, to thousandths; of those that are no counts the last.
+    pub(crate) fn added_up(&self) -> BTreeMap<Series, String> {
+        let (said, mut sums) = (self.program.stdout(), BTreeMap::<Series, f64>::new());
+        for export in said.split(FIRST).skip(1) {
+            for point in points(export) {
+                for (series, value) in point.series() {
+                    let Ok(value) = value.parse::<f64>() else { continue };
+                    let sum = sums.entry(series).or_default();
+                    *sum = if point.kind == "Gauge" { value } else { ((*sum + value) * 1000.0).round() / 1000.0 };
+                }
+            }
+        }
+        sums.into_iter().map(|(series, sum)| (series, sum.to_string())).collect()
     }
 
     /// The points of the last export, as far as it has come.

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::*;
 use crate::live::LiveStats;
+use crate::render::otlp::tests::whole;
 use crate::render::otlp::{Encoding, HistogramKind, MAX_REQUEST_BYTES, Options, requests, split};
 use crate::render::sample;
 
@@ -195,7 +196,7 @@ fn what_is_written_is_what_was_meant() {
     let snapshot = sample::with_pairs(torture.iter().map(|value| sample::pair(value, "t")));
     for histograms in [HistogramKind::Explicit, HistogramKind::Exponential] {
         let options = Options { histograms, encoding: Encoding::Json, ..Default::default() };
-        for request in requests(&snapshot, &LiveStats::new(true).live(), &options, sample::NOW) {
+        for request in requests(&whole(&snapshot, &LiveStats::new(true).live()), &options) {
             // NaN is not equal to itself: the text of both is compared.
             assert_eq!(format!("{:?}", decode(&body(&request))), format!("{request:?}"));
         }
@@ -253,10 +254,8 @@ fn requests_are_split_by_what_is_written() {
         [(HistogramKind::Explicit, MAX_REQUEST_BYTES), (HistogramKind::Exponential, 200_000)]
     {
         let options = Options { histograms, encoding: Encoding::Json, ..Default::default() };
-        let bodies: Vec<usize> = split(&snapshot, &live, &options, sample::NOW, most_bytes)
-            .iter()
-            .map(|request| body(request).len())
-            .collect();
+        let bodies: Vec<usize> =
+            split(&whole(&snapshot, &live), &options, most_bytes).iter().map(|request| body(request).len()).collect();
         assert!(bodies.len() > 1 && bodies.iter().all(|bytes| *bytes <= most_bytes), "{bodies:?}");
         assert!(bodies.iter().max().unwrap() > &(most_bytes * 9 / 10), "{bodies:?}");
     }
