@@ -2,10 +2,11 @@
 //!
 //! In reading order: `oracle` (the numbers are right), `errors` (whatever the upstream does), `kills` and `soak` (whatever
 //! becomes of the process), `disk` (of its state), `schemas` (whichever version wrote it) and `changes` (of its settings),
-//! `http`, `cli`, `stop`, `peers`, `starts`, `formats` and `scrapes` (other people's programs read what we write).
+//! `http`, `access`, `cli`, `stop`, `peers`, `starts`, `formats` and `scrapes` (other people's programs read what we write).
 
 #![allow(clippy::unwrap_used, reason = "in a test a failure is what it should be")]
 
+mod access;
 mod changes;
 mod cli;
 mod disk;
