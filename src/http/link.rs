@@ -43,6 +43,8 @@ struct Doing {
 #[derive(Debug)]
 pub(super) struct Link {
     doing: Mutex<Doing>,
+    /// Told when an idle time ends: another limit holds from then on, and it is shorter.
+    woken: Notify,
     closing: Notify,
 }
 
@@ -50,7 +52,7 @@ impl Link {
     pub(super) fn new() -> Self {
         let now = Instant::now();
         let doing = Doing { phase: Phase::Handshake, since: now, open: 0, asked: now, blocked: false, http2: false };
-        Self { doing: Mutex::new(doing), closing: Notify::new() }
+        Self { doing: Mutex::new(doing), woken: Notify::new(), closing: Notify::new() }
     }
 
     fn doing(&self) -> MutexGuard<'_, Doing> {
@@ -68,6 +70,7 @@ impl Link {
         let mut doing = self.doing();
         if doing.phase == Phase::Idle && !doing.http2 {
             (doing.phase, doing.since) = (Phase::Head, Instant::now());
+            self.woken.notify_one();
         }
     }
 
@@ -80,7 +83,10 @@ impl Link {
                 (doing.phase, doing.since) = (Phase::Idle, Instant::now());
             }
             // The answer had been handed over whole, and part of it is still on its way: its time runs on.
-            Phase::Idle if blocked => (doing.phase, doing.since) = (Phase::Answer, doing.asked),
+            Phase::Idle if blocked => {
+                (doing.phase, doing.since) = (Phase::Answer, doing.asked);
+                self.woken.notify_one();
+            }
             _ => {}
         }
     }
@@ -93,6 +99,7 @@ impl Link {
         doing.asked = now;
         if doing.phase != Phase::Answer {
             (doing.phase, doing.since) = (Phase::Answer, now);
+            self.woken.notify_one();
         }
     }
 
@@ -117,7 +124,10 @@ impl Link {
             if end <= Instant::now() {
                 return bounds(phase, limits).1;
             }
-            sleep_until(end).await;
+            tokio::select! {
+                () = sleep_until(end) => {}
+                () = self.woken.notified() => {}
+            }
         }
     }
 
@@ -258,6 +268,18 @@ mod tests {
         // Byte by byte does not make it longer.
         link.read();
         lasts(&link, 6, Some(HttpDrop::HeaderTimeout)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_ends_an_idle_time_has_its_own_from_there() {
+        let link = Arc::new(Link::new());
+        link.greeted();
+        drop(Asked::new(&link, false));
+        let begins = async {
+            advance(seconds(5)).await;
+            link.read();
+        };
+        let ((), ()) = tokio::join!(lasts(&link, 15, Some(HttpDrop::HeaderTimeout)), begins);
     }
 
     #[tokio::test(start_paused = true)]

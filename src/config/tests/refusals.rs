@@ -95,7 +95,14 @@ fn what_is_wrong_with_the_web_configuration_is_said_among_the_rest() {
     let web = "tls_server_config: {cert_file: /no, min_version: TLS10}\nbasic_auth_users: {ada: hunter2}\nrates: 5\n";
     let problems =
         case().flag("web.config_file", "etc/w.yml").holds("etc/w.yml", web).flag("log.level", "loud").problems();
-    insta::assert_snapshot!(problems.join("\n"), @"");
+    insta::assert_snapshot!(problems.join("\n"), @r#"
+    rates (etc/w.yml): unknown key; did you mean rate_limit?
+    tls_server_config.key_file (etc/w.yml): this or tls_server_config.key is wanted
+    tls_server_config.cert_file = "/no" (etc/w.yml): the file cannot be read: entity not found
+    tls_server_config.min_version = "TLS10" (etc/w.yml): TLS 1.0 and 1.1 are broken and not spoken here; write TLS12, or leave the key out
+    basic_auth_users.ada (etc/w.yml): a bcrypt hash of the password is wanted; make one with `htpasswd -nBC 10 "" | tr -d ':\n'` (this is none: Invalid hash: the hash format is malformed; expected 60 ASCII bytes)
+    log.level = "loud" (--log.level): one of error, warn, info, debug, trace is wanted
+    "#);
     let missing = case().flag("web.config_file", "no.yml").problems();
     assert_eq!(missing, ["web.config_file (no.yml): the file cannot be read: entity not found"]);
     // A file beside it is found by its name alone.
