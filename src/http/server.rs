@@ -155,7 +155,6 @@ async fn greeted(
     mut stopping: watch::Receiver<bool>,
 ) {
     let source = &server.gate.access.source;
-    let mut changes = source.changes();
     let config = source.current().await;
     let Some(tls) = &config.tls else {
         place.link.greeted();
@@ -171,10 +170,10 @@ async fn greeted(
             place.link.greeted();
             let certificate = stream.get_ref().1.peer_certificates().is_some();
             // What was shown and demanded then holds no longer than the configuration.
-            let leave = async move {
+            let leave = async {
                 tokio::select! {
                     () = stops(&mut stopping) => {}
-                    _ = changes.changed() => {}
+                    () = source.outdated(&config) => {}
                 }
             };
             converse(server, stream, place, certificate, leave).await;

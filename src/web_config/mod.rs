@@ -28,6 +28,8 @@ use crate::config::yaml::{self, Node};
 use section::{Findings, Section};
 
 pub use rate::Rate;
+#[cfg(test)]
+pub(crate) use source::Found;
 pub use source::Source;
 pub use tls::Tls;
 pub use users::Users;

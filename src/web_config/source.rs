@@ -19,9 +19,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Where the configuration comes from, and what it says now.
 pub struct Source {
     file: Option<File>,
-    current: Mutex<Arc<WebConfig>>,
-    /// How often it was read again.
-    changes: watch::Sender<u64>,
+    current: watch::Sender<Arc<WebConfig>>,
 }
 
 struct File {
@@ -54,7 +52,7 @@ fn print(path: &Path) -> Print {
 impl Source {
     /// No file: plain HTTP for everybody.
     pub fn none() -> Self {
-        Self { file: None, current: Mutex::default(), changes: watch::Sender::new(0) }
+        Self { file: None, current: watch::Sender::default() }
     }
 
     /// Reads the file; `open_probes` as in [`Reading`].
@@ -75,7 +73,7 @@ impl Source {
             known: Mutex::default(),
         };
         let config = file.read(&mut lock(&file.known)).map_err(Problems)?;
-        Ok(Self { file: Some(file), current: Mutex::new(Arc::new(config)), changes: watch::Sender::new(0) })
+        Ok(Self { file: Some(file), current: watch::Sender::new(Arc::new(config)) })
     }
 
     /// What holds now. Whoever asks first after a second looks whether a file has changed; the others do not wait for it.
@@ -83,47 +81,75 @@ impl Source {
         if self.file.as_ref().is_some_and(File::is_due) {
             let source = Arc::clone(self);
             // If it panics, what held before holds on.
-            let _ = tokio::task::spawn_blocking(move || source.look()).await;
+            let _ = tokio::task::spawn_blocking(move || source.look().tell(&source)).await;
         }
-        Arc::clone(&lock(&self.current))
+        Arc::clone(&self.current.borrow())
     }
 
-    /// Changes whenever another configuration holds.
-    pub fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
+    /// Completes when another configuration holds than this one.
+    pub async fn outdated(&self, config: &Arc<WebConfig>) {
+        // The sender is ours, so it cannot be gone.
+        let _ = self.current.subscribe().wait_for(|now| !Arc::ptr_eq(now, config)).await;
     }
 
     /// Reads again if a file has changed. What cannot be used, or would open what is closed, leaves the former in force.
-    pub(crate) fn look(&self) {
-        let Some(file) = &self.file else { return };
+    pub(crate) fn look(&self) -> Found {
+        let Some(file) = &self.file else { return Found::Nothing };
         let mut known = lock(&file.known);
         if known.files.iter().all(|(path, seen)| print(path) == *seen) {
-            return;
+            return Found::Nothing;
         }
         let config = file
             .read(&mut known)
             .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
-        let opened = |config: WebConfig| match lock(&self.current).opened_by(&config) {
+        let opened = |config: WebConfig| match self.current.borrow().opened_by(&config) {
             Some(why) => Err(why.to_owned()),
             None => Ok(config),
         };
         match config.and_then(opened) {
             Ok(config) => {
-                for warning in &config.warnings {
+                let warnings = config.warnings.clone();
+                self.current.send_replace(Arc::new(config));
+                known.failure = None;
+                Found::Changed(warnings)
+            }
+            Err(error) if known.failure.as_ref() == Some(&error) => Found::StillBroken(error),
+            Err(error) => {
+                known.failure = Some(error.clone());
+                Found::Broken(error)
+            }
+        }
+    }
+}
+
+/// What a look found.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// No change.
+    Nothing,
+    /// Another configuration, which holds now, with what it warns of.
+    Changed(Vec<String>),
+    /// Something that cannot be used.
+    Broken(String),
+    /// Something that cannot be used either, for the same reason.
+    StillBroken(String),
+}
+
+impl Found {
+    fn tell(&self, source: &Source) {
+        match self {
+            Self::Nothing => {}
+            Self::Changed(warnings) => {
+                for warning in warnings {
                     tracing::warn!("{warning}");
                 }
-                *lock(&self.current) = Arc::new(config);
-                self.changes.send_modify(|changes| *changes += 1);
-                known.failure = None;
-                tracing::info!(file = %file.path.display(), "the web configuration was read again");
+                let file = source.file.as_ref().map(|file| file.path.display().to_string());
+                tracing::info!(file, "the web configuration was read again");
             }
-            Err(error) if known.failure.as_ref() == Some(&error) => {
-                tracing::debug!(error, "the web configuration still cannot be used");
-            }
-            Err(error) => {
+            Self::Broken(error) => {
                 tracing::warn!(error, "the changed web configuration cannot be used; the former one holds on");
-                known.failure = Some(error);
             }
+            Self::StillBroken(error) => tracing::debug!(error, "the web configuration still cannot be used"),
         }
     }
 }

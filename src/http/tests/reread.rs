@@ -4,8 +4,8 @@ use rcgen::{CertificateParams, KeyPair};
 
 use super::access::{Site, TLS, ada};
 use super::*;
-use crate::domain::label::LogLevel;
-use crate::logging::{LogFormat, tests::logged};
+use crate::web_config::Found;
+use crate::web_config::tests::Folder;
 
 #[tokio::test]
 async fn a_new_certificate_is_shown_to_the_next_client() {
@@ -45,45 +45,41 @@ async fn users_come_and_go() {
 
 #[test]
 fn what_cannot_be_used_leaves_the_former_in_force_and_is_said_once() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let folder = crate::web_config::tests::Folder::new();
+    let folder = Folder::new();
     let path = folder.put("w.yml", &ada());
-    let source = Arc::new(Source::looking_every(Duration::ZERO, &path, false).unwrap());
-    let users = || runtime.block_on(source.current()).users.len();
-    let changes = source.changes();
-    // Looking happens on a thread of its own, where these log lines would not be seen.
-    let (text, _) = logged(LogLevel::Info, LogFormat::Logfmt, || {
-        for (text, known) in [
-            ("basic_auth_users: {ada: hunter2}\n".to_owned(), 1),
-            ("basic_auth_users: {ada: hunter2}\n\n".to_owned(), 1),
-            // As a file is that is being written.
-            (String::new(), 1),
-            (ada() + "  bob: " + &bcrypt::hash("two", 4).unwrap(), 2),
-        ] {
-            folder.put("w.yml", &text);
-            source.look();
-            source.look();
-            assert_eq!(users(), known);
-        }
-        std::fs::remove_file(&path).unwrap();
-        source.look();
-        assert_eq!(users(), 2);
-        folder.put("w.yml", &ada());
-        source.look();
-    });
-    assert_eq!(users(), 1);
-    assert_eq!(*changes.borrow(), 2);
-    let told: Vec<&str> = text.lines().map(|line| line.split_once("level=").unwrap().1).collect();
-    let starts = [
-        "warn msg=\"the changed web configuration cannot be used; the former one holds on\" error=\"basic_auth_users.ada",
-        "warn msg=\"the changed web configuration cannot be used; the former one holds on\" error=\"basic_auth_users would be empty",
-        "info msg=\"the web configuration was read again\"",
-        "warn msg=\"the changed web configuration cannot be used; the former one holds on\" error=\"web.config_file",
-        "info msg=\"the web configuration was read again\"",
-    ];
-    assert!(
-        told.len() == starts.len() && told.iter().zip(starts).all(|(told, start)| told.starts_with(start)),
-        "{told:#?}"
-    );
-    assert!(!text.contains("hunter2"));
+    let source = Source::looking_every(Duration::from_secs(3600), &path, false).unwrap();
+    let broken = |found, why: &str| {
+        let Found::Broken(error) = found else { panic!("{found:?}") };
+        assert!(error.starts_with(why) && !error.contains("hunter2"), "{error}");
+        assert_eq!(source.look(), Found::Nothing);
+    };
+    assert_eq!(source.look(), Found::Nothing);
+    folder.put("w.yml", "basic_auth_users: {ada: hunter2}\n");
+    broken(source.look(), "basic_auth_users.ada (");
+    folder.put("w.yml", "basic_auth_users: {ada: hunter2}\n\n");
+    assert!(matches!(source.look(), Found::StillBroken(_)));
+    // As a file is that is being written.
+    folder.put("w.yml", "");
+    broken(source.look(), "basic_auth_users would be empty: ");
+    std::fs::remove_file(&path).unwrap();
+    broken(source.look(), "web.config_file (");
+    folder.put("w.yml", &format!("{}  bob: {}\n", ada(), bcrypt::hash("two", 4).unwrap()));
+    assert_eq!(source.look(), Found::Changed(Vec::new()));
+    assert_eq!(source.look(), Found::Nothing);
+    // The same error after a time without one is news again.
+    folder.put("w.yml", "");
+    broken(source.look(), "basic_auth_users would be empty: ");
+}
+
+#[tokio::test]
+async fn one_look_in_a_while_is_enough() {
+    let folder = Folder::new();
+    let path = folder.put("w.yml", &ada());
+    let source = Arc::new(Source::looking_every(Duration::from_secs(3600), &path, false).unwrap());
+    let before = source.current().await;
+    folder.put("w.yml", &format!("{}  bob: {}\n", ada(), bcrypt::hash("two", 4).unwrap()));
+    assert!(Arc::ptr_eq(&source.current().await, &before));
+    source.look();
+    source.outdated(&before).await;
+    assert_eq!((before.users.len(), source.current().await.users.len()), (1, 2));
 }
