@@ -159,7 +159,8 @@ async fn greeted(
     let Some(tls) = &config.tls else {
         place.link.greeted();
         let stream = Watched::new(stream, Arc::clone(&place.link));
-        return converse(server, stream, place, false, async move { stops(&mut stopping).await }).await;
+        let manner = Manner { certificate: false, http1_only: config.http1_only };
+        return converse(server, stream, place, manner, async move { stops(&mut stopping).await }).await;
     };
     let stream = tokio::select! {
         greeted = handshake(server, tls, stream, place) => greeted,
@@ -176,7 +177,8 @@ async fn greeted(
                     () = source.outdated(&config) => {}
                 }
             };
-            converse(server, stream, place, certificate, leave).await;
+            let manner = Manner { certificate, http1_only: config.http1_only };
+            converse(server, stream, place, manner, leave).await;
         }
         Ok(None) => {}
         Err(error) => server.drops.dropped(HttpDrop::Handshake, &format!("{peer}: {error}")),
@@ -212,9 +214,22 @@ async fn handshake(server: &Server, tls: &Tls, mut stream: TcpStream, place: &Pl
 const PLAIN_REFUSED: &[u8] = b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
     Connection: close\r\n\r\nHTTPS is spoken here, and this was plain HTTP.\n";
 
+/// What holds for a connection from its beginning.
+#[derive(Clone, Copy)]
+struct Manner {
+    /// Whether a client certificate was shown, and accepted.
+    certificate: bool,
+    http1_only: bool,
+}
+
 /// Answers requests until the peer leaves, or until `leave`: then what is open is answered, and no more.
-async fn converse<S>(server: &Arc<Server>, stream: S, place: &Place, certificate: bool, leave: impl Future<Output = ()>)
-where
+async fn converse<S>(
+    server: &Arc<Server>,
+    stream: S,
+    place: &Place,
+    Manner { certificate, http1_only }: Manner,
+    leave: impl Future<Output = ()>,
+) where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
@@ -232,7 +247,7 @@ where
             Ok::<_, Infallible>(response.map(|body| Held::new(body, admitted)))
         }
     });
-    let builder = protocols();
+    let builder = if http1_only { protocols().http1_only() } else { protocols() };
     let mut served = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = served.as_mut() => ended,

@@ -39,6 +39,8 @@ pub use users::Users;
 pub struct WebConfig {
     /// TLS; without it plain HTTP is spoken.
     pub tls: Option<Tls>,
+    /// Whether HTTP/2 is switched off.
+    pub http1_only: bool,
     /// Who is let in by password; without any, everybody is.
     pub users: Users,
     /// What every answer bears besides.
@@ -90,7 +92,7 @@ fn config(document: Node, folder: &Path, reading: Reading<'_>, findings: &mut Fi
     let tls = tls::read(tls, tls::Around { folder, reading, http2 }, findings);
     let users = users::read(sections.take("basic_auth_users"), findings);
     let rate = rate::read(sections.section("rate_limit", &["interval", "burst"], findings), findings);
-    Some(WebConfig { tls, users, headers, rate, warnings: Vec::new() })
+    Some(WebConfig { tls, http1_only: !http2, users, headers, rate, warnings: Vec::new() })
 }
 
 impl WebConfig {

@@ -32,6 +32,10 @@ impl Site {
 
     /// The same with `web.open_probes`.
     pub(super) async fn opened(config: &str, open_probes: bool) -> Self {
+        Self::limited(config, open_probes, Limits::default()).await
+    }
+
+    async fn limited(config: &str, open_probes: bool, limits: Limits) -> Self {
         let (folder, authority) = (Folder::new(), Authority::new());
         let (certificate, key) = authority.issue("localhost");
         folder.put("server.crt", &certificate);
@@ -40,7 +44,7 @@ impl Site {
         let path = folder.put("w.yml", config);
         let source = Source::looking_every(Duration::ZERO, &path, open_probes).unwrap_or_else(|why| panic!("{why}"));
         let access = Access { source: Arc::new(source), open_probes };
-        let server = Server::guarded(sample::empty(), Limits::default(), access).await;
+        let server = Server::guarded(sample::empty(), limits, access).await;
         Self { folder, authority, server }
     }
 
@@ -121,6 +125,25 @@ async fn http2_can_be_switched_off() {
     let site = Site::start(&format!("{TLS}http_server_config: {{http2: false}}\n")).await;
     let response = site.client(None).get(site.url("/metrics")).send().await.unwrap();
     assert_eq!(response.version(), reqwest::Version::HTTP_11);
+    // Nor is it understood without TLS.
+    let site = Site::start("http_server_config: {http2: false}\n").await;
+    let knowing = builder().http2_prior_knowledge().build().unwrap();
+    assert!(knowing.get(format!("http://{}/", site.server.address)).send().await.is_err());
+    assert_eq!(site.server.get("/").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_handshake_that_does_not_end_ends_the_connection() {
+    let limits = Limits { handshake: Duration::from_millis(100), ..Limits::default() };
+    let site = Site::limited(TLS, false, limits).await;
+    // Nothing, the first byte of a handshake, and some more.
+    for (begun, count) in [("", 1), ("\x16", 2), ("\x16\x03\x01\x01", 3)] {
+        let stream = TcpStream::connect(site.server.address).await.unwrap();
+        stream.writable().await.unwrap();
+        assert_eq!(stream.try_write(begun.as_bytes()).unwrap(), begun.len());
+        in_time(closed(&stream)).await;
+        until_dropped(&site.server, HttpDrop::HandshakeTimeout, count).await;
+    }
 }
 
 /// A certificate that vouches for itself, as an authority or not.
