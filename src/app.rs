@@ -2,6 +2,7 @@
 
 pub(crate) mod assemble;
 mod demo;
+mod listen;
 mod tasks;
 
 use std::fmt;
@@ -11,13 +12,13 @@ use std::sync::Arc;
 use prometheus::core::Collector as _;
 use prometheus::process_collector::ProcessCollector;
 use tokio::net::TcpListener;
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::cli::{Command, Invocation};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, LogFormat};
+use crate::config::{Config, LogFormat, Problems};
 use crate::domain::label::LogLevel;
-use crate::http::{self, HttpState};
+use crate::http::{self, Access, HttpState};
 use crate::live::LiveStats;
 use crate::logging;
 use crate::poller::PollError;
@@ -39,6 +40,10 @@ pub enum AppError {
         /// What the system says.
         error: io::Error,
     },
+    /// The sockets that were passed to the process cannot be used.
+    Socket(String),
+    /// The web configuration file cannot be used.
+    Web(Problems),
     /// The API client cannot be made.
     Client(String),
     /// The checkpoint cannot be opened.
@@ -76,6 +81,8 @@ impl fmt::Display for AppError {
                 };
                 write!(f, "cannot listen on {address}: {error}; {advice} {setting}")
             }
+            Self::Socket(why) => f.write_str(why),
+            Self::Web(problems) => write!(f, "{problems}"),
             Self::Client(why) => write!(f, "the API client cannot be made: {why}"),
             Self::State(error) => write!(f, "{error}"),
             Self::Push(error) => write!(f, "{error}"),
@@ -143,36 +150,27 @@ fn check_config(config: &Config) -> Result<(), AppError> {
 /// Polls, serves and pushes until the process is told to stop.
 async fn serve(config: Config, clock: Arc<dyn Clock>, live: Arc<LiveStats>) -> Result<(), AppError> {
     let stop = tasks::stop_signal()?;
-    let bound = bind(&config).await?;
-    serve_on(bound, config, clock, live, stop).await
-}
-
-async fn bind(config: &Config) -> Result<TcpListener, AppError> {
-    let address = config.web.listen_address.clone();
-    TcpListener::bind(&address).await.map_err(|error| unheard(address, error))
-}
-
-fn unheard(address: String, error: io::Error) -> AppError {
-    AppError::Listen { setting: "web.listen_address", address, error }
+    let door = (listen::bind(&config.web).await?, listen::access(&config.web)?);
+    serve_on(door, config, clock, live, stop).await
 }
 
 async fn serve_on(
-    listener: TcpListener,
+    (listeners, access): (Vec<TcpListener>, Access),
     config: Config,
     clock: Arc<dyn Clock>,
     live: Arc<LiveStats>,
     stop: impl Future<Output = &'static str>,
 ) -> Result<(), AppError> {
-    let address = listener.local_addr().map_err(|error| unheard(config.web.listen_address.clone(), error))?;
     let Assembled { poller, snapshots, instance_id, spans, past } = assemble::poller(&config, &clock)?;
     let options = Options { openmetrics_created: config.web.openmetrics_created };
     let path = &*config.web.telemetry_path;
     let state = HttpState::new(snapshots.clone(), Arc::clone(&clock), Arc::clone(&live), path, options);
     let push = assemble::push_options(&config, &instance_id);
 
+    listen::announce(&listeners, &access, path).await?;
     let mut tasks = Tasks::new();
     tasks.spawn_until_stop("web server", Turn::Last, |stopped: Stopped| async move {
-        http::serve(listener, state, stopped.wait()).await;
+        http::serve(listeners, state, access, stopped.wait()).await;
         Ok(())
     });
     if let Some(options) = push {
@@ -195,7 +193,6 @@ async fn serve_on(
             () = stopped.wait() => Ok(()),
         }
     });
-    info!(%address, path = config.web.telemetry_path, version = crate::cli::VERSION, "listening");
     tasks.run_until(stop).await
 }
 

@@ -2,7 +2,9 @@
 //!
 //! Scrapes never wait for the upstream: whatever is asked, the newest published snapshot answers.
 //!
-//! * `server`: connections; `routes`: which answer belongs to which request; `page`: the one for people
+//! * `server`: connections; `link`: what each is doing and how long it may; `crowd`: who leaves for one more; `limits`, `drops`
+//! * `gate`: who gets an answer; `passwords`: basic authentication; `bucket`: the rate limit
+//! * `routes`: which answer belongs to which request; `page`: the one for people
 //! * `accept`, `negotiation`: what the client wants, and what it gets
 //! * `cache`: each format encoded once for a snapshot; `pack`: compressed so that a scrape can add what is live
 
@@ -20,19 +22,43 @@ use crate::clock::Clock;
 use crate::domain::snapshot::Snapshot;
 use crate::live::LiveStats;
 use crate::render::exposition::{self, Format, Options};
+use crate::web_config::Source;
 
 mod accept;
 mod body;
+mod bucket;
 mod cache;
+mod crowd;
+mod drops;
+mod gate;
+mod limits;
+mod link;
 mod negotiation;
 mod pack;
 mod page;
+mod passwords;
 mod routes;
 mod server;
 #[cfg(test)]
 mod tests;
 
 pub use server::serve;
+
+/// Who may ask.
+#[derive(Clone)]
+pub struct Access {
+    /// The web configuration that holds.
+    pub source: Arc<Source>,
+    /// Whether health is told to whoever asks.
+    pub open_probes: bool,
+}
+
+impl Access {
+    /// Everybody, by plain HTTP.
+    pub fn open() -> Self {
+        Self { source: Arc::new(Source::none()), open_probes: false }
+    }
+}
 
 /// What the answers are made of.
 pub struct HttpState {

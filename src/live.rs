@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::domain::label::{ExportResult, LabelValue, LogLevel, Tally};
+use crate::domain::label::{ExportResult, HttpDrop, LabelValue, LogLevel, Tally};
 use crate::domain::snapshot::{Exports, Live};
 use crate::domain::time::UnixMillis;
 
@@ -13,6 +13,7 @@ use crate::domain::time::UnixMillis;
 pub struct LiveStats {
     /// By status code; sorted, because that is how they are shown.
     http_requests: Mutex<BTreeMap<u16, u64>>,
+    http_dropped: Mutex<Tally<HttpDrop>>,
     /// By [`LogLevel::index`]; without a lock, because messages are logged while locks are held.
     log_messages: [AtomicU64; LogLevel::ALL.len()],
     exports: Option<Mutex<Exports>>,
@@ -24,6 +25,7 @@ impl LiveStats {
         Self {
             // A rate over the first error needs a zero before it, but codes are many: only the usual one stands ready.
             http_requests: Mutex::new(BTreeMap::from([(200, 0)])),
+            http_dropped: Mutex::default(),
             log_messages: Default::default(),
             exports: pushes.then(Mutex::default),
         }
@@ -32,6 +34,11 @@ impl LiveStats {
     /// Counts an answer of the web server.
     pub fn count_answer(&self, code: u16) {
         *lock(&self.http_requests).entry(code).or_default() += 1;
+    }
+
+    /// Counts a connection of the web server that was closed before its time.
+    pub fn count_dropped(&self, why: HttpDrop) {
+        lock(&self.http_dropped).count(why);
     }
 
     /// Counts a log message.
@@ -58,6 +65,7 @@ impl LiveStats {
         }
         Live {
             http_requests: lock(&self.http_requests).iter().map(|(code, count)| (*code, *count)).collect(),
+            http_dropped: lock(&self.http_dropped).clone(),
             log_messages,
             exports: self.exports.as_ref().map(|exports| lock(exports).clone()),
         }

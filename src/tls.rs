@@ -84,7 +84,7 @@ pub fn config_with(texts: &TlsTexts, alpn: &[&[u8]]) -> Result<ClientConfig, Tls
     Ok(config)
 }
 
-fn authorities(text: &str) -> Result<RootCertStore, TlsError> {
+pub(crate) fn authorities(text: &str) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(text).map_err(TlsError::Authorities)? {
         roots.add(certificate).map_err(|why| TlsError::Authorities(why.to_string()))?;
@@ -92,7 +92,7 @@ fn authorities(text: &str) -> Result<RootCertStore, TlsError> {
     Ok(roots)
 }
 
-fn certificates(text: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+pub(crate) fn certificates(text: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     let certificates: Vec<_> =
         CertificateDer::pem_slice_iter(text.as_bytes()).collect::<Result<_, _>>().map_err(|why| why.to_string())?;
     if certificates.is_empty() { Err("no certificate in PEM is in it".to_owned()) } else { Ok(certificates) }

@@ -150,7 +150,7 @@ fn at_once(pairs: usize, conversations: usize, turns: usize) {
     let Server { publish, state } = server(Arc::new(world.show()));
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
     let address = listener.local_addr().expect("a bound port");
-    runtime.spawn(http::serve(listener, state, std::future::pending()));
+    runtime.spawn(http::serve(vec![listener], state, http::Access::open(), std::future::pending()));
     let mut scrapers = scrape::Scrapers::connect(address, SCRAPES, &headers(Format::Text, "gzip"));
     scrapers.all_at_once();
     let (mut idle, mut busy, mut folds) = (Vec::new(), Vec::new(), Vec::new());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tracing::info;
 
-use super::{AppError, bind, serve_on, tasks, unheard};
+use super::{AppError, listen, serve_on, tasks};
 use crate::cli::{DemoOptions, SimulateOptions};
 use crate::clock::Clock;
 use crate::config::{Config, Secret};
@@ -28,17 +28,17 @@ pub(super) async fn demo(
     config.api.url = simulator.base_url();
     config.api.client_id = Some(world.client_id);
     config.api.client_secret = Some(Secret::new(world.client_secret));
-    let listener = bind(&config).await?;
-    let address = listener.local_addr().map_err(|error| unheard(config.web.listen_address.clone(), error))?;
+    let (listeners, access) = (listen::bind(&config.web).await?, listen::access(&config.web)?);
+    let address = format!("{}://{}", listen::scheme(&access).await, listen::address(&listeners[0])?);
     let metrics = &config.web.telemetry_path;
     say(&format!(
         "A simulated Jelou API (seed {seed}) is polled every {:?}; its customers, teams and bots are invented.\n\
-         \n  metrics   http://{address}{metrics}\n  status    http://{address}/\n  upstream  {}\n\n\
+         \n  metrics   {address}{metrics}\n  status    {address}/\n  upstream  {}\n\n\
          Press Ctrl-C to stop.\n",
         config.poll.interval,
         simulator.base_url(),
     ))?;
-    let result = serve_on(listener, config, clock, live, stop).await;
+    let result = serve_on((listeners, access), config, clock, live, stop).await;
     simulator.stop().await;
     result
 }

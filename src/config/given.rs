@@ -64,7 +64,7 @@ pub(super) fn shown(setting: &Setting, text: &str) -> String {
 }
 
 /// Text in quotes, cut short where it is long: a message is no place for a whole file given by mistake.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     const MOST: usize = 120;
     match text.char_indices().nth(MOST) {
         None => format!("{text:?}"),

@@ -12,12 +12,12 @@ mod environment;
 mod file;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
-mod given;
-mod nearest;
+pub(crate) mod given;
+pub(crate) mod nearest;
 mod otel;
 mod reader;
 pub(crate) mod values;
-mod yaml;
+pub(crate) mod yaml;
 
 pub mod api;
 pub mod duration;

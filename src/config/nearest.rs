@@ -1,7 +1,7 @@
 //! What was probably meant.
 
 /// The candidate most like `text`; `None` if there is no candidate at all.
-pub(super) fn nearest<'a>(text: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(text: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let written = text.to_lowercase();
     let (written_section, written_name) = split(&written);
     let likeness = |candidate: &str| {

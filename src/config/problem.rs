@@ -30,7 +30,7 @@ impl fmt::Display for Problem {
 
 /// Every problem of a configuration; never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problems(pub(super) Vec<Problem>);
+pub struct Problems(pub(crate) Vec<Problem>);
 
 impl Problems {
     /// Each problem, in the order of the settings.

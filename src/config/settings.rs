@@ -16,8 +16,8 @@ pub enum Kind {
     File,
     /// A path of a URL.
     Path,
-    /// `host:port`.
-    Address,
+    /// `host:port`, several with commas between.
+    Addresses,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// A number with a unit.
@@ -42,7 +42,7 @@ impl Kind {
             Self::Url => "URL".to_owned(),
             Self::File => "FILE".to_owned(),
             Self::Path => "PATH".to_owned(),
-            Self::Address => "HOST:PORT".to_owned(),
+            Self::Addresses => "HOST:PORT,...".to_owned(),
             Self::Choice(words) => words.join("|"),
             Self::Duration => "DURATION".to_owned(),
             Self::Durations => "DURATION,...".to_owned(),
@@ -54,12 +54,15 @@ impl Kind {
 
     /// Whether the file may give a YAML list.
     pub const fn is_list(self) -> bool {
-        matches!(self, Self::Durations | Self::Words)
+        matches!(self, Self::Durations | Self::Words | Self::Addresses)
     }
 
     /// Whether a bare number or `true` in the file cannot be meant: YAML has read `0x10` and `1e3` before we see them.
     pub const fn is_text(self) -> bool {
-        matches!(self, Self::Text | Self::Url | Self::File | Self::Path | Self::Address | Self::Choice(_) | Self::Words)
+        matches!(
+            self,
+            Self::Text | Self::Url | Self::File | Self::Path | Self::Addresses | Self::Choice(_) | Self::Words
+        )
     }
 }
 
@@ -172,7 +175,14 @@ pub const SETTINGS: &[Setting] = &[
         "how much history the first start reads; at most `poll.horizon`"),
     S::new("poll.count_initial", Kind::Switch, Value("false"), "count that history instead of beginning at zero"),
     S::new("state.path", Kind::File, Value("jelou-exporter.db"), "file of the checkpoint, in which counting outlives the process; `\"\"` keeps state in memory only"),
-    S::new("web.listen_address", Kind::Address, Value("0.0.0.0:10110"), "`host:port`; port 0 picks one and the log names it"),
+    S::new("web.listen_address", Kind::Addresses, Value("0.0.0.0:10110"),
+        "`host:port`, several with commas or as a list; port 0 picks one and the log names it"),
+    S::new("web.systemd_socket", Kind::Switch, Value("false"),
+        "listen on the sockets that systemd has opened (socket activation) instead of `web.listen_address`"),
+    S::new("web.config_file", Kind::File, Nothing("none"),
+        "file of TLS, client certificates, users and headers, in the form of exporter-toolkit; read again when it changes"),
+    S::new("web.open_probes", Kind::Switch, Value("false"),
+        "answer `/-/healthy` and `/-/ready` without the password or client certificate that `web.config_file` demands"),
     S::new("web.telemetry_path", Kind::Path, Value("/metrics"), "where the metrics are served"),
     S::new("web.openmetrics_created", Kind::Switch, Value("false"), "`_created` lines in OpenMetrics, which Prometheus stores as series of their own; protobuf and OTLP always carry start times"),
     S::new("otlp.endpoint", Kind::Url, Nothing("none (off)"),

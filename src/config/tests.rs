@@ -92,7 +92,7 @@ fn defaults_are_those_of_the_table() {
     ApiSettings { url: "https://api.jelou.ai", dialect: MetricsPost, path: None, client_id: Some("me"), client_secret: Some(<secret>), client_secret_file: None, auth: Basic, timezone: TimeZone(TZif("America/Guayaquil")), timezone_name: "America/Guayaquil", page_size: 50, timeout: 30s, requests_per_second: 2.0, account: "default" }
     PollSettings { interval: 60s, overlap: 600s, horizon: 604800s, sweep_interval: 21600s, initial_lookback: 86400s, count_initial: false }
     StateSettings { path: Some("jelou-exporter.db") }
-    WebSettings { listen_address: "0.0.0.0:10110", telemetry_path: "/metrics", openmetrics_created: false }
+    WebSettings { listen_addresses: ["0.0.0.0:10110"], systemd_socket: false, config_file: None, open_probes: false, telemetry_path: "/metrics", openmetrics_created: false }
     OtlpSettings { endpoint: None, traces: None, protocol: HttpProtobuf, interval: 60s, timeout: 10s, export_timeout: None, temporality: Cumulative, histograms: Explicit, compression: None, tls: TlsFiles { authorities: None, identity: None }, headers: [], resource: {"service.name": "jelou-exporter"} }
     MetricsSettings { reply_bounds: [5000, 10000, 15000, 30000, 60000, 120000, 180000, 300000, 600000, 900000, 1800000, 3600000, 7200000, 14400000, 28800000], duration_bounds: [60000, 120000, 300000, 600000, 900000, 1800000, 3600000, 7200000, 14400000, 28800000, 43200000, 86400000], schema: 3, reply_target: 300s, excluded_origins: [Broadcast, InducedByOperator], recent_window: 3600s, max_label_sets: 2000, stale_after: 900s, forget_pairs_after: 2592000s }
     LogSettings { level: Level(Info), format: Logfmt }
@@ -143,13 +143,13 @@ fn zones_and_addresses_are_put_in_their_proper_form() {
         .config();
     assert_eq!(config.api.timezone_name, "America/Bogota");
     assert_eq!(config.api.url, "https://proxy.example/jelou");
-    assert_eq!(config.web.listen_address, "0.0.0.0:0");
+    assert_eq!(config.web.listen_addresses, ["0.0.0.0:0"]);
 }
 
 #[test]
 fn a_demo_needs_nothing_and_cannot_be_disturbed() {
     let config = bare().profile(Profile::DEMO).config();
-    assert_eq!(config.web.listen_address, "127.0.0.1:10110");
+    assert_eq!(config.web.listen_addresses, ["127.0.0.1:10110"]);
     assert_eq!((config.poll.interval.as_secs(), config.poll.count_initial, config.state.path), (2, true, None));
 
     let disturbed = case()
@@ -166,7 +166,7 @@ fn a_demo_needs_nothing_and_cannot_be_disturbed() {
     assert_eq!(disturbed.api.client_id.as_deref(), Some("demo"));
     assert_eq!((disturbed.state.path, disturbed.api.client_secret_file), (None, None));
     assert_eq!(disturbed.poll.interval.as_secs(), 3);
-    assert_eq!(disturbed.web.listen_address, "0.0.0.0:80");
+    assert_eq!(disturbed.web.listen_addresses, ["0.0.0.0:80"]);
     assert_eq!(disturbed.warnings, ["--api.account is ignored: the command decides api.account"]);
 }
 

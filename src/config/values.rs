@@ -121,9 +121,36 @@ pub(crate) fn listen_address(text: &str) -> Result<String, String> {
     }
 }
 
+/// One such address or more, none of them twice.
+pub(super) fn listen_addresses(text: &str) -> Result<Vec<String>, String> {
+    let several = list(text).nth(1).is_some();
+    let which = |part, why| if several { format!("{}: {why}", quoted(part)) } else { why };
+    let mut addresses = Vec::new();
+    for part in list(text) {
+        let address = listen_address(part).map_err(|why| which(part, why))?;
+        // Port 0 is another one each time.
+        if addresses.contains(&address) && !address.ends_with(":0") {
+            return Err(format!("{} is given twice", quoted(part)));
+        }
+        addresses.push(address);
+    }
+    if addresses.is_empty() { Err("at least one host:port is wanted".to_owned()) } else { Ok(addresses) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn several_addresses_are_read() {
+        let read = |text| listen_addresses(text);
+        assert_eq!(read(":1, [::1]:2").unwrap(), ["0.0.0.0:1", "[::1]:2"]);
+        assert_eq!(read("h:0,h:0").unwrap(), ["h:0", "h:0"]);
+        assert_eq!(read(":1,0.0.0.0:1").unwrap_err(), "\"0.0.0.0:1\" is given twice");
+        assert_eq!(read("").unwrap_err(), "at least one host:port is wanted");
+        assert!(read("h:1,").unwrap_err().starts_with("\"\": host:port is wanted"));
+        assert!(read("h:1,x").unwrap_err().starts_with("\"x\": host:port is wanted"));
+    }
 
     #[test]
     fn addresses_are_read() {

@@ -7,7 +7,7 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// A node of the document.
 #[derive(Debug, PartialEq)]
-pub(super) enum Node {
+pub(crate) enum Node {
     /// Nothing, or `null`.
     Null,
     /// A string, quoted or one that can be nothing else.
@@ -21,7 +21,7 @@ pub(super) enum Node {
 }
 
 /// Reads one document; an empty one is [`Node::Null`].
-pub(super) fn parse(text: &str) -> Result<Node, String> {
+pub(crate) fn parse(text: &str) -> Result<Node, String> {
     serde_norway::from_str(text).map_err(|error| {
         let message = error.to_string();
         // Complaints about a value quote it, and it may be a secret; those about the syntax do not.

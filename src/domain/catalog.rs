@@ -154,6 +154,8 @@ families! {
         "When an OTLP receiver last took everything, Unix time.";
     HttpRequests Counter "jelou_exporter_http_requests_total" "jelou.exporter.http_requests" "{request}" ["code"] false
         "Requests to the exporter's own web server by status code.";
+    HttpDropped Counter "jelou_exporter_http_connections_dropped_total" "jelou.exporter.http_connections_dropped" "{connection}" ["reason"] false
+        "Connections that the exporter's own web server closed before their time, by reason.";
     LogMessages Counter "jelou_exporter_log_messages_total" "jelou.exporter.log_messages" "{message}" ["level"] false
         "Log messages by level.";
 }
@@ -237,6 +239,7 @@ gauge jelou_exporter_checkpoint_size_bytes account
 counter jelou_exporter_otlp_exports_total account result
 gauge jelou_exporter_otlp_last_success_timestamp_seconds account
 counter jelou_exporter_http_requests_total code
+counter jelou_exporter_http_connections_dropped_total reason
 counter jelou_exporter_log_messages_total level
 ";
 

@@ -229,7 +229,12 @@ impl Live {
         if let (Some(now), Some(told)) = (&mut exports, &told.exports) {
             now.results = now.results.since(&told.results);
         }
-        Self { http_requests: answers.collect(), log_messages: self.log_messages.since(&told.log_messages), exports }
+        Self {
+            http_requests: answers.collect(),
+            http_dropped: self.http_dropped.since(&told.http_dropped),
+            log_messages: self.log_messages.since(&told.log_messages),
+            exports,
+        }
     }
 }
 

@@ -192,6 +192,22 @@ label_values! {
 }
 
 label_values! {
+    /// Why the web server closed a connection before its time.
+    HttpDrop {
+        /// To make room for a newer one.
+        Crowded = "crowded",
+        /// The TLS handshake failed.
+        Handshake = "handshake",
+        /// The TLS handshake took too long.
+        HandshakeTimeout = "handshake_timeout",
+        /// The headers of a request took too long.
+        HeaderTimeout = "header_timeout",
+        /// An answer took too long, or was taken too slowly.
+        RequestTimeout = "request_timeout",
+    }
+}
+
+label_values! {
     /// Severity of a log message.
     LogLevel {
         /// Something is wrong and needs someone.

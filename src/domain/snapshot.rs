@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::distribution::{Distribution, Layout};
 use super::label::{
-    AmendedField, ExportResult, LogLevel, Outcome, PollResult, RecordResult, Tally, UnknownField, WalkResult,
+    AmendedField, ExportResult, HttpDrop, LogLevel, Outcome, PollResult, RecordResult, Tally, UnknownField, WalkResult,
 };
 use super::pair::Pair;
 use super::time::UnixMillis;
@@ -193,6 +193,8 @@ impl Own {
 pub struct Live {
     /// Answers by status code, sorted by code.
     pub http_requests: Vec<(u16, u64)>,
+    /// Connections closed before their time by reason.
+    pub http_dropped: Tally<HttpDrop>,
     /// Log messages by level.
     pub log_messages: Tally<LogLevel>,
     /// OTLP exports; `None` without an endpoint.

@@ -39,3 +39,33 @@ impl Body for Pieces {
         SizeHint::with_exact(self.bytes())
     }
 }
+
+/// A body together with something that is dropped when it has been handed over, or given up.
+#[derive(Debug)]
+pub(super) struct Held<T> {
+    pieces: Pieces,
+    _until_sent: T,
+}
+
+impl<T> Held<T> {
+    pub(super) const fn new(pieces: Pieces, until_sent: T) -> Self {
+        Self { pieces, _until_sent: until_sent }
+    }
+}
+
+impl<T: Unpin> Body for Held<T> {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.pieces).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.pieces.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.pieces.size_hint()
+    }
+}

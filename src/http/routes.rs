@@ -107,7 +107,7 @@ fn ready(state: &HttpState) -> Response<Pieces> {
     }
 }
 
-fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response<Pieces> {
+pub(super) fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response<Pieces> {
     respond(status, HeaderValue::from_static(PLAIN), Pieces::new([text.into()]))
 }
 

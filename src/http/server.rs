@@ -1,90 +1,95 @@
-//! Connections: accepted, limited, drained.
+//! Connections: accepted, limited, greeted, answered, drained.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
+use hyper::Version;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
-use super::{HttpState, routes};
-
-/// How much patience the server has, and with how many.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    /// Connections at once; more wait in the kernel's queue.
-    pub(super) connections: usize,
-    /// From the first byte of a request to the end of its headers; also how long a connection may be idle.
-    pub(super) header_read: Duration,
-    /// From shutdown to the end of the last answer.
-    pub(super) drain: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { connections: 512, header_read: Duration::from_secs(10), drain: Duration::from_secs(2) }
-    }
-}
+use super::body::Held;
+use super::crowd::{Crowd, Place};
+use super::drops::Drops;
+use super::gate::{self, Gate};
+use super::limits::{HEAD_BYTES, Limits, RESETS, STREAMS};
+use super::link::Watched;
+use super::{Access, HttpState};
+use crate::domain::label::HttpDrop;
+use crate::web_config::Tls;
 
 /// How long accepting rests after an error of the machine (no file descriptors, no memory) instead of spinning.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 
-/// Serves HTTP/1 and HTTP/2 (without TLS) until `shutdown`, then lets open answers end for 2 s and closes the rest.
-pub async fn serve(listener: TcpListener, state: HttpState, shutdown: impl Future<Output = ()>) {
-    serve_within(Limits::default(), listener, state, shutdown).await;
+/// Serves HTTP/1 and HTTP/2 until `shutdown`, with TLS if `access` says so, then lets open answers end for 2 s and closes
+/// the rest.
+pub async fn serve(listeners: Vec<TcpListener>, state: HttpState, access: Access, shutdown: impl Future<Output = ()>) {
+    serve_within(Limits::default(), listeners, state, access, shutdown).await;
+}
+
+/// What all connections share.
+struct Server {
+    state: HttpState,
+    gate: Gate,
+    crowd: Arc<Crowd>,
+    drops: Drops,
 }
 
 pub(super) async fn serve_within(
     limits: Limits,
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
     state: HttpState,
+    access: Access,
     shutdown: impl Future<Output = ()>,
 ) {
-    let state = Arc::new(state);
-    let graceful = GracefulShutdown::new();
+    let drops = Drops::new(Arc::clone(&state.live));
+    let server = Arc::new(Server { state, gate: Gate::new(access), crowd: Arc::new(Crowd::new(limits)), drops });
+    let stopping = watch::Sender::new(false);
     let mut connections = JoinSet::new();
     tokio::select! {
-        () = accept(limits, &listener, &state, &graceful, &mut connections) => {}
+        () = accept(&server, &listeners, &stopping, &mut connections) => {}
         () = shutdown => {}
     }
     // New connections are refused from here on, not left hanging.
-    drop(listener);
-    if timeout(limits.drain, graceful.shutdown()).await.is_err() {
+    drop(listeners);
+    stopping.send_replace(true);
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if timeout(limits.drain, drained).await.is_err() {
         tracing::warn!("some HTTP connections were closed before their answer had ended");
     }
     connections.shutdown().await;
 }
 
+/// Goes on until the caller stops it.
 async fn accept(
-    limits: Limits,
-    listener: &TcpListener,
-    state: &Arc<HttpState>,
-    graceful: &GracefulShutdown,
+    server: &Arc<Server>,
+    listeners: &[TcpListener],
+    stopping: &watch::Sender<bool>,
     connections: &mut JoinSet<()>,
 ) {
-    let slots = Arc::new(Semaphore::new(limits.connections));
-    let mut failing = false;
-    // The semaphore is never closed, so this goes on until the caller stops it.
-    while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
-        match listener.accept().await {
-            Ok((stream, _)) => {
+    let crowded = || server.drops.dropped(HttpDrop::Crowded, "to make room for a newer one");
+    let (mut failing, mut turn) = (false, 0_usize);
+    loop {
+        turn = turn.wrapping_add(1);
+        match next(listeners, turn).await {
+            Ok((stream, peer)) => {
                 failing = false;
                 while connections.try_join_next().is_some() {}
-                let (state, watcher) = (Arc::clone(state), graceful.watcher());
-                connections.spawn(async move {
-                    connection(limits, stream, state, watcher).await;
-                    drop(slot);
-                });
+                let place = server.crowd.enter(crowded).await;
+                connections.spawn(connection(Arc::clone(server), stream, peer, place, stopping.subscribe()));
             }
             // The peer went away before it was its turn.
             Err(error) if is_of_peer(&error) => {}
@@ -93,10 +98,24 @@ async fn accept(
                     tracing::warn!(%error, "HTTP connections cannot be accepted; trying on");
                 }
                 failing = true;
+                // One connection less may be all that is wanted.
+                if server.crowd.send_away() {
+                    crowded();
+                }
                 sleep(ACCEPT_REST).await;
             }
         }
     }
+}
+
+/// The next connection of any listener. Each is asked first in its turn, so that none is starved by another.
+async fn next(listeners: &[TcpListener], turn: usize) -> io::Result<(TcpStream, SocketAddr)> {
+    let (before, after) = listeners.split_at(turn % listeners.len().max(1));
+    poll_fn(|cx| {
+        let mut polls = after.iter().chain(before).map(|listener| listener.poll_accept(cx));
+        polls.find(Poll::is_ready).unwrap_or(Poll::Pending)
+    })
+    .await
 }
 
 fn is_of_peer(error: &io::Error) -> bool {
@@ -104,35 +123,156 @@ fn is_of_peer(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-async fn connection(limits: Limits, stream: TcpStream, state: Arc<HttpState>, watcher: Watcher) {
+/// Serves a connection for as long as it may last.
+async fn connection(
+    server: Arc<Server>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    place: Place,
+    stopping: watch::Receiver<bool>,
+) {
     // Answers are written whole; without this a small last packet could wait for an acknowledgement.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY was refused");
     }
-    let asked = AtomicBool::new(false);
+    tokio::select! {
+        () = greeted(&server, stream, peer, &place, stopping) => {}
+        () = place.link.closing() => {}
+        why = place.link.overdue(server.crowd.limits()) => {
+            if let Some(why) = why {
+                server.drops.dropped(why, &peer.to_string());
+            }
+        }
+    }
+}
+
+/// Shakes hands if need be, and goes on with HTTP.
+async fn greeted(
+    server: &Arc<Server>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    place: &Place,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let source = &server.gate.access.source;
+    let config = source.current().await;
+    let Some(tls) = &config.tls else {
+        place.link.greeted();
+        let stream = Watched::new(stream, Arc::clone(&place.link));
+        let manner = Manner { certificate: false, http1_only: config.http1_only };
+        return converse(server, stream, place, manner, async move { stops(&mut stopping).await }).await;
+    };
+    let stream = tokio::select! {
+        greeted = handshake(server, tls, stream, place) => greeted,
+        () = stops(&mut stopping) => return,
+    };
+    match stream {
+        Ok(Some(stream)) => {
+            place.link.greeted();
+            let certificate = stream.get_ref().1.peer_certificates().is_some();
+            // What was shown and demanded then holds no longer than the configuration.
+            let leave = async {
+                tokio::select! {
+                    () = stops(&mut stopping) => {}
+                    () = source.outdated(&config) => {}
+                }
+            };
+            let manner = Manner { certificate, http1_only: config.http1_only };
+            converse(server, stream, place, manner, leave).await;
+        }
+        Ok(None) => {}
+        Err(error) => server.drops.dropped(HttpDrop::Handshake, &format!("{peer}: {error}")),
+    }
+}
+
+async fn stops(stopping: &mut watch::Receiver<bool>) {
+    // Nobody left to say so means the same.
+    let _ = stopping.wait_for(|stopping| *stopping).await;
+}
+
+type Secured = TlsStream<Watched<TcpStream>>;
+
+/// The TLS handshake; nothing when the peer said nothing or spoke plain HTTP, which is answered in kind.
+async fn handshake(server: &Server, tls: &Tls, mut stream: TcpStream, place: &Place) -> io::Result<Option<Secured>> {
+    let mut first = [0];
+    match stream.peek(&mut first).await? {
+        0 => return Ok(None),
+        _ if first[0].is_ascii_uppercase() => {
+            // What it sent is taken from the socket: the system would answer its close with a reset, which outruns the answer.
+            let _ = stream.try_read(&mut [0; 4096]);
+            stream.write_all(PLAIN_REFUSED).await?;
+            server.state.live.count_answer(400);
+            stream.shutdown().await?;
+            return Ok(None);
+        }
+        _ => {}
+    }
+    let stream = Watched::new(stream, Arc::clone(&place.link));
+    TlsAcceptor::from(Arc::clone(&tls.server)).accept(stream).await.map(Some)
+}
+
+const PLAIN_REFUSED: &[u8] = b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
+    Connection: close\r\n\r\nHTTPS is spoken here, and this was plain HTTP.\n";
+
+/// What holds for a connection from its beginning.
+#[derive(Clone, Copy)]
+struct Manner {
+    /// Whether a client certificate was shown, and accepted.
+    certificate: bool,
+    http1_only: bool,
+}
+
+/// Answers requests until the peer leaves, or until `leave`: then what is open is answered, and no more.
+async fn converse<S>(
+    server: &Arc<Server>,
+    stream: S,
+    place: &Place,
+    Manner { certificate, http1_only }: Manner,
+    leave: impl Future<Output = ()>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
     let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
-        asked.store(true, Ordering::Relaxed);
-        let state = Arc::clone(&state);
+        let admitted = server.crowd.admit(&place.link, request.version() == Version::HTTP_2);
+        let server = Arc::clone(server);
         async move {
-            let (method, path, headers) = (request.method(), request.uri().path(), request.headers());
-            Ok::<_, Infallible>(routes::answer(&state, method, path, headers).await)
+            let seen = gate::Request {
+                method: request.method(),
+                path: request.uri().path(),
+                headers: request.headers(),
+                certificate,
+                has_room: admitted.has_room,
+            };
+            let response = server.gate.answer(&server.state, &server.drops, seen).await;
+            Ok::<_, Infallible>(response.map(|body| Held::new(body, admitted)))
         }
     });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.header_read).max_buf_size(64 << 10);
-    builder.http2().timer(TokioTimer::new()).keep_alive_interval(Duration::from_secs(30)).max_concurrent_streams(32);
-    let mut served = pin!(watcher.watch(builder.serve_connection(TokioIo::new(stream), service)));
-    // hyper starts its own timer only when it knows the protocol: a peer that sends less must not keep its slot.
+    let builder = if http1_only { protocols().http1_only() } else { protocols() };
+    let mut served = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
-        ended = &mut served => Some(ended),
-        () = sleep(limits.header_read) => None,
-    };
-    let ended = match ended {
-        Some(ended) => ended,
-        None if asked.load(Ordering::Relaxed) => served.await,
-        None => return,
+        ended = served.as_mut() => ended,
+        () = leave => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
     };
     if let Err(error) = ended {
+        if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse_too_large) {
+            // hyper has answered that itself.
+            server.state.live.count_answer(431);
+        }
         tracing::debug!(error, "an HTTP connection broke");
     }
+}
+
+/// HTTP/1 and HTTP/2 within our limits. Times are kept by [`super::link::Link`], so hyper needs none of its own, but for
+/// asking whether an idle peer is still there.
+fn protocols() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(HEAD_BYTES);
+    let bytes = u32::try_from(HEAD_BYTES).unwrap_or(u32::MAX);
+    builder.http2().timer(TokioTimer::new()).keep_alive_interval(Duration::from_secs(30));
+    builder.http2().max_concurrent_streams(STREAMS).max_header_list_size(bytes);
+    builder.http2().max_pending_accept_reset_streams(RESETS);
+    builder
 }

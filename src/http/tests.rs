@@ -1,3 +1,4 @@
+use std::future::Future;
 use std::io::Read as _;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,10 +8,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::server::{Limits, serve_within};
+use super::limits::Limits;
+use super::server::serve_within;
 use super::*;
 use crate::clock::ManualClock;
 use crate::render::sample;
+
+mod access;
+mod floods;
+mod reread;
 
 /// A server on a free port of the loopback.
 struct Server {
@@ -24,6 +30,10 @@ struct Server {
 
 impl Server {
     async fn start(snapshot: Snapshot, limits: Limits) -> Self {
+        Self::guarded(snapshot, limits, Access::open()).await
+    }
+
+    async fn guarded(snapshot: Snapshot, limits: Limits, access: Access) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (publish, snapshots) = watch::channel(Arc::new(snapshot));
@@ -37,7 +47,7 @@ impl Server {
             Options::default(),
         );
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(serve_within(limits, listener, state, async move {
+        let task = tokio::spawn(serve_within(limits, vec![listener], state, access, async move {
             stopped.await.ok();
         }));
         Self { address, publish, clock, live, stop, task }
@@ -242,6 +252,11 @@ async fn scrapes_while_snapshots_come_and_go_are_each_of_one() {
     }
 }
 
+/// Waits far longer than anything takes: only a failure lasts so long.
+async fn in_time<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(100), what).await.expect("it does not take so long")
+}
+
 /// Waits for the peer to close, without reading anything.
 async fn closed(stream: &TcpStream) {
     loop {
@@ -255,7 +270,7 @@ async fn closed(stream: &TcpStream) {
 
 #[tokio::test]
 async fn a_peer_that_asks_nothing_loses_its_slot() {
-    let limits = Limits { connections: 1, header_read: Duration::from_millis(50), ..Limits::default() };
+    let limits = Limits { connections: 1, head: Duration::from_millis(50), ..Limits::default() };
     let server = Server::start(sample::empty(), limits).await;
     // "PRI" could still become HTTP/1 or HTTP/2; "GET" is HTTP/1 that never ends.
     for sent in ["", "PRI", "GET / HTTP/1.1\r\nHost: x\r\n"] {

@@ -97,8 +97,8 @@ pub fn fresh(format: Format, options: Options, snapshot: &Snapshot, live: &Live,
 }
 
 const fn is_live(id: FamilyId) -> bool {
-    use FamilyId::{HttpRequests, LogMessages, OtlpExports, OtlpLastSuccess};
-    matches!(id, OtlpExports | OtlpLastSuccess | HttpRequests | LogMessages)
+    use FamilyId::{HttpDropped, HttpRequests, LogMessages, OtlpExports, OtlpLastSuccess};
+    matches!(id, OtlpExports | OtlpLastSuccess | HttpRequests | HttpDropped | LogMessages)
 }
 
 /// The family, or nothing when it has no point.

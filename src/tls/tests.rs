@@ -20,8 +20,12 @@ impl Authority {
 
     /// A certificate for this name and its key, in PEM.
     pub(crate) fn issue(&self, name: &str) -> (String, String) {
+        self.vouch(CertificateParams::new(vec![name.to_owned()]).unwrap())
+    }
+
+    /// A certificate that says this and its key, in PEM.
+    pub(crate) fn vouch(&self, params: CertificateParams) -> (String, String) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         (params.signed_by(&key, &self.0).unwrap().pem(), key.serialize_pem())
     }
 }

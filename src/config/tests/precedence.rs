@@ -26,6 +26,9 @@ const VALUES: &[(&str, &str, &str)] = &[
     ("poll.count_initial", "true", "false"),
     ("state.path", "a", "b"),
     ("web.listen_address", "a:1", "b:2"),
+    ("web.systemd_socket", "true", "false"),
+    ("web.config_file", "w", "v"),
+    ("web.open_probes", "true", "false"),
     ("web.telemetry_path", "/a", "/b"),
     ("web.openmetrics_created", "true", "false"),
     ("otlp.endpoint", "http://a", "http://b"),
@@ -51,7 +54,7 @@ const VALUES: &[(&str, &str, &str)] = &[
 /// How the settings come out, as text that two cases can be compared by. Credentials are optional here.
 fn seen(case: Case) -> String {
     // Whether traces are wanted is seen only where there is somewhere to send them.
-    let case = case.env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://traces");
+    let case = case.env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://traces").holds("w", "").holds("v", "");
     let mut config = case.profile(Profile { needs_credentials: false, ..Profile::RUN }).config();
     config.warnings.clear();
     config.api.timezone = jiff::tz::TimeZone::UTC;

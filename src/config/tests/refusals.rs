@@ -49,6 +49,9 @@ fn each_bad_value_is_refused_with_its_key_and_a_way_out() {
         ("state.path", "/var/lib/", "the path of a file is wanted, not of a folder"),
         ("web.listen_address", "10110", "host:port is wanted"),
         ("web.listen_address", "x:99999", "host:port is wanted"),
+        ("web.listen_address", "x:1,x:1", "\"x:1\" is given twice"),
+        ("web.systemd_socket", "yes", "true or false is wanted"),
+        ("web.open_probes", "all", "true or false is wanted"),
         ("web.telemetry_path", "metrics", "it must begin with a slash"),
         ("web.telemetry_path", "", "it must begin with a slash"),
         ("web.telemetry_path", "/", "something else is served there; /metrics is usual"),
@@ -85,6 +88,33 @@ fn each_bad_value_is_refused_with_its_key_and_a_way_out() {
         let wanted = format!("{key} = {} ({}): {said}", given::shown(setting, value), setting.env());
         assert!(problems.len() == 1 && problems[0].starts_with(&wanted), "wanted {wanted}\ngot {problems:#?}");
     }
+}
+
+#[test]
+fn what_is_wrong_with_the_web_configuration_is_said_among_the_rest() {
+    let web = "tls_server_config: {cert_file: /no, min_version: TLS10}\nbasic_auth_users: {ada: hunter2}\nrates: 5\n";
+    let problems =
+        case().flag("web.config_file", "etc/w.yml").holds("etc/w.yml", web).flag("log.level", "loud").problems();
+    insta::assert_snapshot!(problems.join("\n"), @r#"
+    rates (etc/w.yml): unknown key; did you mean rate_limit?
+    tls_server_config.key_file (etc/w.yml): this or tls_server_config.key is wanted
+    tls_server_config.cert_file = "/no" (etc/w.yml): the file cannot be read: entity not found
+    tls_server_config.min_version = "TLS10" (etc/w.yml): TLS 1.0 and 1.1 are broken and not spoken here; write TLS12, or leave the key out
+    basic_auth_users.ada (etc/w.yml): a bcrypt hash of the password is wanted; make one with `htpasswd -nBC 10 "" | tr -d ':\n'` (this is none: Invalid hash: the hash format is malformed; expected 60 ASCII bytes)
+    log.level = "loud" (--log.level): one of error, warn, info, debug, trace is wanted
+    "#);
+    let missing = case().flag("web.config_file", "no.yml").problems();
+    assert_eq!(missing, ["web.config_file (no.yml): the file cannot be read: entity not found"]);
+    // A file beside it is found by its name alone.
+    let near = case().flag("web.config_file", "etc/w.yml").holds("etc/w.yml", "tls_server_config: {cert_file: c}\n");
+    assert!(
+        near.holds("etc/c", "x")
+            .problems()
+            .iter()
+            .any(|problem| problem.contains("\"etc/c\" (etc/w.yml): no certificate in PEM"))
+    );
+    let warned = case().flag("web.systemd_socket", "true").flag("web.listen_address", ":1").config();
+    assert_eq!(warned.warnings, ["web.listen_address is ignored: web.systemd_socket is on"]);
 }
 
 #[test]

@@ -146,6 +146,7 @@ impl Snapshot {
                     show(Point { labels: &[("code", &code)], value: Value::Whole(*value), start: process });
                 }
             }
+            FamilyId::HttpDropped => tally(&[], "reason", &live.http_dropped, process, show),
             FamilyId::LogMessages => tally(&[], "level", &live.log_messages, process, show),
             // The families of pairs are shown by `visit_pair`.
             FamilyId::ReplyTime

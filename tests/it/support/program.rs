@@ -50,7 +50,11 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) fn start(command: &mut Command) -> Self {
-        let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        Self::with_stdin(command, Stdio::null())
+    }
+
+    pub(crate) fn with_stdin(command: &mut Command, stdin: Stdio) -> Self {
+        let spawned = command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = spawned.unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
         Self { child, stdout: Heard::listen(stdout), stderr: Heard::listen(stderr) }

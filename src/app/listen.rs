@@ -1,0 +1,82 @@
+//! Where and to whom the web server listens.
+
+use std::io;
+use std::sync::Arc;
+
+use listenfd::ListenFd;
+use tokio::net::TcpListener;
+use tracing::info;
+
+use super::AppError;
+use crate::config::WebSettings;
+use crate::http::Access;
+use crate::web_config::Source;
+
+/// The listeners that the settings ask for, at least one.
+pub(super) async fn bind(web: &WebSettings) -> Result<Vec<TcpListener>, AppError> {
+    if web.systemd_socket {
+        return passed(ListenFd::from_env());
+    }
+    let mut listeners = Vec::with_capacity(web.listen_addresses.len());
+    for address in &web.listen_addresses {
+        let listener = TcpListener::bind(address).await;
+        let unheard = |error| AppError::Listen { setting: "web.listen_address", address: address.clone(), error };
+        listeners.push(listener.map_err(unheard)?);
+    }
+    Ok(listeners)
+}
+
+/// What systemd has opened.
+fn passed(mut sockets: ListenFd) -> Result<Vec<TcpListener>, AppError> {
+    let mut listeners = Vec::with_capacity(sockets.len());
+    for index in 0..sockets.len() {
+        let listener = sockets.take_tcp_listener(index).and_then(|listener| listener.map(into_tokio).transpose());
+        let wrong = |error| {
+            AppError::Socket(format!(
+                "socket {} that systemd passed cannot be used ({error}); the .socket unit must name TCP ports by ListenStream",
+                index + 1
+            ))
+        };
+        listeners.extend(listener.map_err(wrong)?);
+    }
+    if listeners.is_empty() {
+        let what = "web.systemd_socket is on, but no socket was passed: start the .socket unit of the exporter rather than its \
+                    .service, or switch web.systemd_socket off";
+        return Err(AppError::Socket(what.to_owned()));
+    }
+    Ok(listeners)
+}
+
+fn into_tokio(listener: std::net::TcpListener) -> io::Result<TcpListener> {
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}
+
+/// Who may ask, by the web configuration file if there is one.
+pub(super) fn access(web: &WebSettings) -> Result<Access, AppError> {
+    let source = match &web.config_file {
+        None => Source::none(),
+        Some(path) => Source::open(path, web.open_probes).map_err(AppError::Web)?,
+    };
+    Ok(Access { source: Arc::new(source), open_probes: web.open_probes })
+}
+
+/// Names every address that is listened on, with the scheme by which it is reached.
+pub(super) async fn announce(listeners: &[TcpListener], access: &Access, path: &str) -> Result<(), AppError> {
+    let scheme = scheme(access).await;
+    for address in listeners.iter().map(address) {
+        let address = address?;
+        info!(%address, path, scheme, version = crate::cli::VERSION, "listening");
+    }
+    Ok(())
+}
+
+/// `https` or `http`.
+pub(super) async fn scheme(access: &Access) -> &'static str {
+    if access.source.current().await.tls.is_some() { "https" } else { "http" }
+}
+
+/// The address that a listener has got.
+pub(super) fn address(listener: &TcpListener) -> Result<std::net::SocketAddr, AppError> {
+    listener.local_addr().map_err(|error| AppError::Socket(format!("the address of a socket cannot be told: {error}")))
+}

@@ -1,0 +1,322 @@
+//! What one connection is doing, and since when.
+
+use std::io::IoSlice;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use super::limits::Limits;
+use crate::domain::label::HttpDrop;
+
+/// What a connection is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The TLS handshake.
+    Handshake,
+    /// The headers of a request are owed to us.
+    Head,
+    /// Nothing, after an answer.
+    Idle,
+    /// An answer is being made or sent.
+    Answer,
+}
+
+#[derive(Debug)]
+struct Doing {
+    phase: Phase,
+    since: Instant,
+    /// Answers that have not been handed over whole.
+    open: u32,
+    /// When the last request came.
+    asked: Instant,
+    /// Whether the client takes no more for now.
+    blocked: bool,
+    /// In HTTP/2 a byte is no sign of a request.
+    http2: bool,
+}
+
+/// A connection, seen by those who read, answer and count.
+#[derive(Debug)]
+pub(super) struct Link {
+    doing: Mutex<Doing>,
+    /// Told when an idle time ends: another limit holds from then on, and it is shorter.
+    woken: Notify,
+    closing: Notify,
+}
+
+impl Link {
+    pub(super) fn new() -> Self {
+        let now = Instant::now();
+        let doing = Doing { phase: Phase::Handshake, since: now, open: 0, asked: now, blocked: false, http2: false };
+        Self { doing: Mutex::new(doing), woken: Notify::new(), closing: Notify::new() }
+    }
+
+    fn doing(&self) -> MutexGuard<'_, Doing> {
+        self.doing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// There is no handshake, or it has ended.
+    pub(super) fn greeted(&self) {
+        let mut doing = self.doing();
+        (doing.phase, doing.since) = (Phase::Head, Instant::now());
+    }
+
+    /// Something was read.
+    fn read(&self) {
+        let mut doing = self.doing();
+        if doing.phase == Phase::Idle && !doing.http2 {
+            (doing.phase, doing.since) = (Phase::Head, Instant::now());
+            self.woken.notify_one();
+        }
+    }
+
+    /// The client takes no more for now, or does again.
+    fn blocked(&self, blocked: bool) {
+        let mut doing = self.doing();
+        doing.blocked = blocked;
+        match doing.phase {
+            Phase::Answer if !blocked && doing.open == 0 => {
+                (doing.phase, doing.since) = (Phase::Idle, Instant::now());
+            }
+            // The answer had been handed over whole, and part of it is still on its way: its time runs on.
+            Phase::Idle if blocked => {
+                (doing.phase, doing.since) = (Phase::Answer, doing.asked);
+                self.woken.notify_one();
+            }
+            _ => {}
+        }
+    }
+
+    fn asked(&self, http2: bool) {
+        let mut doing = self.doing();
+        let now = Instant::now();
+        doing.open += 1;
+        doing.http2 |= http2;
+        doing.asked = now;
+        if doing.phase != Phase::Answer {
+            (doing.phase, doing.since) = (Phase::Answer, now);
+            self.woken.notify_one();
+        }
+    }
+
+    fn answered(&self) {
+        let mut doing = self.doing();
+        doing.open = doing.open.saturating_sub(1);
+        if doing.open > 0 {
+            doing.since = Instant::now();
+        } else if !doing.blocked {
+            (doing.phase, doing.since) = (Phase::Idle, Instant::now());
+        }
+    }
+
+    /// Completes when the connection has taken longer than it may; says with what, unless it was only idle.
+    pub(super) async fn overdue(&self, limits: &Limits) -> Option<HttpDrop> {
+        loop {
+            let (phase, end) = {
+                let doing = self.doing();
+                let (limit, _) = bounds(doing.phase, limits);
+                (doing.phase, doing.since + limit)
+            };
+            if end <= Instant::now() {
+                return bounds(phase, limits).1;
+            }
+            tokio::select! {
+                () = sleep_until(end) => {}
+                () = self.woken.notified() => {}
+            }
+        }
+    }
+
+    /// Since when the connection could be closed to make room; `None` while it is being served in good time.
+    pub(super) fn spare(&self, limits: &Limits) -> Option<(bool, Instant)> {
+        let doing = self.doing();
+        let answering = doing.phase == Phase::Answer;
+        (!answering || doing.since.elapsed() >= limits.patience).then_some((answering, doing.since))
+    }
+
+    /// Asks whoever serves the connection to close it.
+    pub(super) fn close(&self) {
+        self.closing.notify_one();
+    }
+
+    /// Completes when the connection is to be closed.
+    pub(super) async fn closing(&self) {
+        self.closing.notified().await;
+    }
+}
+
+fn bounds(phase: Phase, limits: &Limits) -> (std::time::Duration, Option<HttpDrop>) {
+    match phase {
+        Phase::Handshake => (limits.handshake, Some(HttpDrop::HandshakeTimeout)),
+        Phase::Head => (limits.head, Some(HttpDrop::HeaderTimeout)),
+        Phase::Idle => (limits.idle, None),
+        Phase::Answer => (limits.request, Some(HttpDrop::RequestTimeout)),
+    }
+}
+
+/// A request from its headers to the end of its answer.
+#[derive(Debug)]
+pub(super) struct Asked(Arc<Link>);
+
+impl Asked {
+    pub(super) fn new(link: &Arc<Link>, http2: bool) -> Self {
+        link.asked(http2);
+        Self(Arc::clone(link))
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.0.answered();
+    }
+}
+
+/// A stream that tells its [`Link`] what goes on.
+#[derive(Debug)]
+pub(super) struct Watched<S> {
+    stream: S,
+    link: Arc<Link>,
+    blocked: bool,
+}
+
+impl<S> Watched<S> {
+    pub(super) const fn new(stream: S, link: Arc<Link>) -> Self {
+        Self { stream, link, blocked: false }
+    }
+
+    fn wrote<T>(&mut self, poll: Poll<T>) -> Poll<T> {
+        if self.blocked != poll.is_pending() {
+            self.blocked = poll.is_pending();
+            self.link.blocked(self.blocked);
+        }
+        poll
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        if buf.filled().len() > before {
+            self.link.read();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        let poll = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.wrote(poll)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, pieces);
+        self.wrote(poll)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tokio::time::advance;
+
+    fn seconds(number: u64) -> Duration {
+        Duration::from_secs(number)
+    }
+
+    async fn lasts(link: &Link, expected: u64, drop: Option<HttpDrop>) {
+        let began = Instant::now();
+        assert_eq!(link.overdue(&Limits::default()).await, drop);
+        assert_eq!(began.elapsed().as_secs(), expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_phase_has_its_time() {
+        let link = Arc::new(Link::new());
+        lasts(&link, 10, Some(HttpDrop::HandshakeTimeout)).await;
+        link.greeted();
+        link.read();
+        lasts(&link, 10, Some(HttpDrop::HeaderTimeout)).await;
+        let asked = Asked::new(&link, false);
+        lasts(&link, 60, Some(HttpDrop::RequestTimeout)).await;
+        drop(asked);
+        lasts(&link, 120, None).await;
+        link.read();
+        advance(seconds(4)).await;
+        // Byte by byte does not make it longer.
+        link.read();
+        lasts(&link, 6, Some(HttpDrop::HeaderTimeout)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_ends_an_idle_time_has_its_own_from_there() {
+        let link = Arc::new(Link::new());
+        link.greeted();
+        drop(Asked::new(&link, false));
+        let begins = async {
+            advance(seconds(5)).await;
+            link.read();
+        };
+        let ((), ()) = tokio::join!(lasts(&link, 15, Some(HttpDrop::HeaderTimeout)), begins);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_taken_in_drops_has_no_more_time_than_another() {
+        let link = Arc::new(Link::new());
+        link.greeted();
+        drop(Asked::new(&link, false));
+        for _ in 0..5 {
+            link.blocked(true);
+            advance(seconds(10)).await;
+            link.blocked(false);
+        }
+        link.blocked(true);
+        lasts(&link, 10, Some(HttpDrop::RequestTimeout)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn in_http2_bytes_between_requests_mean_nothing() {
+        let link = Arc::new(Link::new());
+        link.greeted();
+        let (one, two) = (Asked::new(&link, true), Asked::new(&link, true));
+        advance(seconds(40)).await;
+        drop(one);
+        lasts(&link, 60, Some(HttpDrop::RequestTimeout)).await;
+        drop(two);
+        link.read();
+        lasts(&link, 120, None).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_spared_while_it_is_served_in_good_time() {
+        let (link, limits) = (Arc::new(Link::new()), Limits::default());
+        assert!(link.spare(&limits).is_some());
+        link.greeted();
+        let _asked = Asked::new(&link, false);
+        assert!(link.spare(&limits).is_none());
+        advance(seconds(2)).await;
+        assert!(link.spare(&limits).is_some());
+    }
+}
