@@ -83,6 +83,17 @@ impl<K: LabelValue> Tally<K> {
         self.counts[key.index()]
     }
 
+    /// What was counted for all values together.
+    pub fn total(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// What of this was counted since `earlier`.
+    pub fn since(&self, earlier: &Self) -> Self {
+        let counts = self.counts.iter().zip(&earlier.counts).map(|(now, before)| now - before);
+        Self { counts: counts.collect(), key: PhantomData }
+    }
+
     /// Every value with its count, zeros included.
     pub fn iter(&self) -> impl Iterator<Item = (K, u64)> + '_ {
         K::ALL.iter().map(|key| (*key, self.get(*key)))
