@@ -2,7 +2,7 @@
 //!
 //! In reading order: `oracle` (the numbers are right), `errors` (whatever the upstream does), `kills` and `soak` (whatever
 //! becomes of the process), `disk` (of its state), `schemas` (whichever version wrote it) and `changes` (of its settings),
-//! `http`, `cli`, `stop`, `peers`, `starts`, `formats` and `scrapes` (other people's programs read what we write).
+//! `http`, `page` (a browser shows it), `cli`, `stop`, `peers`, `starts`, `formats` and `scrapes` (other people's programs read what we write).
 
 #![allow(clippy::unwrap_used, reason = "in a test a failure is what it should be")]
 
@@ -14,6 +14,7 @@ mod formats;
 mod http;
 mod kills;
 mod oracle;
+mod page;
 mod peers;
 mod schemas;
 mod scrapes;
