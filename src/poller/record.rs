@@ -46,10 +46,12 @@ impl PollError {
             | Self::Commit(_)
             | Self::InitialRange => self.to_string(),
         };
+        let more = if why == self.to_string() { "" } else { "; what the API itself said is in the log" };
         let why = match why.char_indices().nth(LONGEST) {
             Some((cut, _)) => format!("{}…", &why[..cut]),
             None => why,
         };
+        let why = why + more;
         Failure { kind: self.kind(), why, refused: self.is_refusal() }
     }
 }
@@ -78,7 +80,7 @@ mod tests {
             for error in [PollError::Api { range, error: error.clone() }, PollError::Stretch { range, error }] {
                 assert!(error.to_string().contains("María"), "{error}");
                 let failure = error.failure();
-                assert!(!failure.why.contains("María") && failure.why.len() > 20, "{failure:?}");
+                assert!(!failure.why.contains("María") && failure.why.ends_with("is in the log"), "{failure:?}");
             }
         }
     }

@@ -201,7 +201,7 @@ fn why(history: &History) -> String {
     // The log's own style begins in lower case.
     let mut chars = why.chars();
     let why: String = chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default();
-    format!("{why}. What the API itself said, the log has.")
+    format!("{why}.")
 }
 
 /// No poll has begun for far longer than is planned.

@@ -46,6 +46,8 @@ fn summary(out: &mut Html, view: &View<'_>) {
     out.raw("<p class=\"note\">The last ").text(words::many(many, "poll")).raw(": ");
     if failed == 0 {
         out.raw("all succeeded");
+    } else if failed == many {
+        out.raw("<strong>all failed</strong>");
     } else {
         out.text(words::number(many - failed)).raw(" succeeded, <strong>").text(words::number(failed));
         out.raw(" failed</strong>");

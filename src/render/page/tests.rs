@@ -122,6 +122,7 @@ fn names_are_shown_as_they_are() {
 #[test]
 fn a_process_that_has_just_started_says_so() {
     let mut snapshot = sample::empty();
+    snapshot.own.process_start = sample::NOW - 5000;
     assert!(text(&page(&snapshot)).contains("… Starting No poll has begun yet."));
     // A poll that has begun has neither failed nor succeeded.
     snapshot.own.last_poll = Some(sample::NOW - 3000);

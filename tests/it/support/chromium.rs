@@ -4,6 +4,8 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::scratch::Scratch;
@@ -81,11 +83,13 @@ impl Chromium {
         answer["result"]["value"].clone()
     }
 
-    /// A picture of the window or, when it is long, of so much of the page (PNG, in base64).
+    /// A picture of the top of the page (PNG).
     #[track_caller]
-    pub(crate) fn picture(&mut self) -> String {
-        let answer = self.ask("Page.captureScreenshot", json!({"format": "png"}));
-        answer["data"].as_str().unwrap().to_owned()
+    pub(crate) fn picture(&mut self, window: Window) -> Vec<u8> {
+        let clip = json!({"x": 0, "y": 0, "width": window.width, "height": 2 * window.height, "scale": 1});
+        let asked = json!({"format": "png", "captureBeyondViewport": true, "clip": clip});
+        let answer = self.ask("Page.captureScreenshot", asked);
+        STANDARD.decode(answer["data"].as_str().unwrap()).unwrap()
     }
 
     #[track_caller]
