@@ -173,7 +173,8 @@ fn health_is_the_first_thing_that_is_told() {
 
 #[test]
 fn what_is_to_be_looked_at_is_named() {
-    let notices: [(fn(&mut Snapshot), &str); 4] = [
+    type Change = fn(&mut Snapshot);
+    let notices: [(Change, &str); 4] = [
         (|shown| shown.own.clock_offset = Some(420_000), "This machine's clock is 7 min behind that of the API."),
         (|shown| shown.tallies.overflowed = 3, "3 conversations stand under bot and team __overflow__."),
         (|shown| shown.own.poll_interval = 500, "The last poll took 800 ms, longer than the interval of 500 ms."),

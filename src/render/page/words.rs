@@ -77,7 +77,7 @@ pub(super) fn instant(at: UnixMillis, now: UnixMillis) -> String {
     let Ok(stamp) = Timestamp::from_millisecond(at.0) else { return "far away".to_owned() };
     let format = match u64::try_from(now.since(at).abs()).unwrap_or(u64::MAX) {
         0..DAY => "%H:%M:%S",
-        ..31_536_000_000 => "%-d %b %H:%M",
+        DAY..31_536_000_000 => "%-d %b %H:%M",
         _ => "%-d %b %Y",
     };
     stamp.strftime(format).to_string()
