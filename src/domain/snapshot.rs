@@ -49,7 +49,7 @@ const OWN_SCHEMA: i8 = 3;
 /// The percentiles that the `_recent_` families show.
 pub const PERCENTILES: [f64; 4] = [50.0, 90.0, 95.0, 99.0];
 /// The same, as values of the `percentile` label.
-const PERCENTILE_LABELS: [&str; 4] = ["50", "90", "95", "99"];
+pub const PERCENTILE_LABELS: [&str; 4] = ["50", "90", "95", "99"];
 
 /// Facts of the moment about one pair.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

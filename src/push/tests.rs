@@ -72,18 +72,21 @@ impl Push {
     }
 
     async fn next(&mut self) -> Received {
-        self.received.recv().await.unwrap()
+        within_patience("a request", self.received.recv()).await.unwrap()
     }
 
     /// Lets everything else run until the counts are as wanted.
     async fn until(&self, wanted: impl Fn(&Exports) -> bool) -> Exports {
-        loop {
-            let now = self.live.live().exports.unwrap();
-            if wanted(&now) {
-                return now;
+        let counted = async {
+            loop {
+                let now = self.live.live().exports.unwrap();
+                if wanted(&now) {
+                    return now;
+                }
+                tokio::task::yield_now().await;
             }
-            tokio::task::yield_now().await;
-        }
+        };
+        within_patience("the counts", counted).await
     }
 
     /// Lets everything else run until so many exports have ended.
@@ -101,6 +104,14 @@ impl Push {
         }
         (late, counts(&self.live.live().exports.unwrap()))
     }
+}
+
+/// Far more than anything takes; only a failure lasts so long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is waited for, or a failure that names it: a test that waits for ever tells nobody what is missing.
+async fn within_patience<T>(what: &str, waited_for: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, waited_for).await.unwrap_or_else(|_| panic!("waited {PATIENCE:?} in vain for {what}"))
 }
 
 /// Successes, partial successes, failures.

@@ -2,20 +2,27 @@
 //!
 //! In reading order: `oracle` (the numbers are right), `errors` (whatever the upstream does), `kills` and `soak` (whatever
 //! becomes of the process), `disk` (of its state), `schemas` (whichever version wrote it) and `changes` (of its settings),
-//! `http`, `page` (a browser shows it), `cli`, `stop`, `peers`, `starts`, `formats` and `scrapes` (other people's programs read what we write).
+//! `http`, `page` (a browser shows it), `cli`, `stop`, `peers`, `starts`, `formats` and `scrapes` (other people's programs read
+//! what we write), `grafana` (dashboards and rules), `rules`, `afternoon` and `alerting` (whoever is to be woken is, and nobody
+//! else).
 
 #![allow(clippy::unwrap_used, reason = "in a test a failure is what it should be")]
 
+mod afternoon;
+mod alerting;
 mod changes;
 mod cli;
+mod deploy;
 mod disk;
 mod errors;
 mod formats;
+mod grafana;
 mod http;
 mod kills;
 mod oracle;
 mod page;
 mod peers;
+mod rules;
 mod schemas;
 mod scrapes;
 mod soak;

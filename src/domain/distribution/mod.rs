@@ -268,7 +268,8 @@ pub struct Exponential {
 /// No time of whole milliseconds but a power of two lies on a bound, and for these `log2` is exact.
 fn exponential_index(millis: u64, schema: i8) -> i32 {
     let seconds = millis as f64 / 1000.0;
-    let scale = 2f64.powi(i32::from(schema));
+    // 2^schema, written as what a float of that value is made of: this is done for every time that is counted.
+    let scale = f64::from_bits(u64::from((1023 + i16::from(schema)).unsigned_abs()) << 52);
     // Times reach from 2^-10 to 2^44 seconds: within an i32 at every schema.
     (seconds.log2() * scale).ceil() as i32 - 1
 }

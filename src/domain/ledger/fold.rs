@@ -106,7 +106,9 @@ impl Ledger {
         });
         let Some(entry) = self.entries.get_mut(slot) else { return };
         entry.folded = full;
-        let before = *entry;
+        // Not of a new one, which has nothing before: reading it back as a whole, right after it was written field by
+        // field, would keep the processor waiting.
+        let before = known.map(|_| *entry);
         let mut desk = Desk {
             settings: &self.settings,
             pairs: &mut self.pairs,
@@ -135,19 +137,22 @@ impl Ledger {
             self.pairs.wake(entry.pair, start);
         }
 
-        let settled = entry.settled;
-        // New ones are noted as they come in.
-        let differs = known.is_some() && before.says_other_than(entry);
-        folded.records.count(match known {
-            None => RecordResult::New,
-            Some(_) if is_changed(&before, entry) => RecordResult::Changed,
-            Some(_) => RecordResult::Unchanged,
-        });
-        count_unknown(reading, known.map(|_| &before), &mut folded.unknown_values);
-        if entry.is_active() && (known.is_none() || differs) || before.is_active() && differs {
-            self.moments = None;
-        }
+        count_unknown(reading, before.as_ref(), &mut folded.unknown_values);
+        let Some(before) = before else {
+            // It was noted as it came in.
+            folded.records.count(RecordResult::New);
+            if entry.is_active() {
+                self.moments = None;
+            }
+            return;
+        };
+        let (settled, differs) = (entry.settled, before.says_other_than(entry));
+        let is_changed = is_changed(&before, entry);
+        folded.records.count(if is_changed { RecordResult::Changed } else { RecordResult::Unchanged });
         if differs {
+            if entry.is_active() || before.is_active() {
+                self.moments = None;
+            }
             self.entries.touch(slot);
         }
         self.index(slot, &before, reading.start, settled);

@@ -57,7 +57,7 @@ async fn connections_are_used_again() {
 async fn the_secret_file_is_read_again() {
     let file = std::env::temp_dir().join(format!("jelou-exporter-secret-{}", uuid::Uuid::new_v4()));
     fs::write(&file, "first\n").unwrap();
-    let server = Server::answering(answer("401 Unauthorized", "", ""));
+    let server = Server::answering_again(answer("401 Unauthorized", "", ""));
     let mut settings = settings(&server.url);
     settings.client_secret = None;
     settings.client_secret_file = Some(file.clone());
@@ -65,7 +65,7 @@ async fn the_secret_file_is_read_again() {
     let client = client(&settings);
     let sent = async || {
         let _ = client.conversations(DAY, 1).await;
-        let request = server.requests.recv().unwrap();
+        let request = server.request();
         request.lines().find_map(|line| line.strip_prefix("authorization: ")).unwrap().to_owned()
     };
     assert_eq!(sent().await, "the-id:first");

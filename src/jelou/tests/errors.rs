@@ -25,7 +25,7 @@ async fn error_from(answer: impl Into<Vec<u8>>) -> ApiError {
     error_at(&Server::answering(answer).url).await
 }
 
-async fn error_by(handle: impl Fn(&mut TcpStream) + Send + 'static) -> ApiError {
+async fn error_by(handle: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> ApiError {
     error_at(&Server::start(handle).url).await
 }
 

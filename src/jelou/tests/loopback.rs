@@ -2,8 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
+use std::time::Duration;
+
+/// Far more than anything takes; only a failure lasts so long.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) struct Server {
     pub(super) url: String,
@@ -13,7 +18,7 @@ pub(super) struct Server {
 
 impl Server {
     /// Reads a request on each connection and leaves the rest to `handle`. The connection closes when that returns.
-    pub(super) fn start(handle: impl Fn(&mut TcpStream) + Send + 'static) -> Self {
+    pub(super) fn start(handle: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> Self {
         let (seen, requests) = channel();
         let url = listen(move |mut stream| {
             if let Some(request) = read_request(&mut stream) {
@@ -31,13 +36,39 @@ impl Server {
             let _ = stream.write_all(&answer);
         })
     }
+
+    /// The same, leaving the closing to the client: one that is about to send a second request on a connection that closes
+    /// at this moment would not get it there.
+    pub(super) fn answering_again(answer: impl Into<Vec<u8>>) -> Self {
+        let answer = answer.into();
+        let (seen, requests) = channel();
+        let url = listen(move |mut stream| {
+            while let Some(request) = read_request(&mut stream) {
+                let _ = seen.send(request);
+                let _ = stream.write_all(&answer);
+            }
+        });
+        Self { url, requests }
+    }
+
+    /// The next request that came.
+    #[track_caller]
+    pub(super) fn request(&self) -> String {
+        self.requests.recv_timeout(PATIENCE).expect("a request")
+    }
 }
 
-/// Hands each connection over as it comes; returns the base URL.
-pub(super) fn listen(handle: impl Fn(TcpStream) + Send + 'static) -> String {
+/// Hands each connection over as it comes, to a thread of its own; returns the base URL.
+pub(super) fn listen(handle: impl Fn(TcpStream) + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    thread::spawn(move || listener.incoming().flatten().for_each(handle));
+    let handle = Arc::new(handle);
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let handle = Arc::clone(&handle);
+            thread::spawn(move || handle(stream));
+        }
+    });
     url
 }
 

@@ -13,7 +13,7 @@ async fn asked(change: impl FnOnce(&mut ApiSettings), range: Range, page: u32) -
     let mut settings = settings(&server.url);
     change(&mut settings);
     client(&settings).conversations(range, page).await.unwrap();
-    let request = server.requests.recv().unwrap();
+    let request = server.request();
     assert!(server.requests.try_recv().is_err(), "one call is one request");
     let (head, body) = request.split_once("\r\n\r\n").unwrap();
     (head.lines().map(str::to_owned).collect(), body.to_owned())

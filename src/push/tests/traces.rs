@@ -23,7 +23,7 @@ use tonic::codec::CompressionEncoding;
 
 use super::super::traces::Told;
 use super::super::{Protocol, SpanPush};
-use super::options;
+use super::{options, within_patience};
 use crate::domain::label::LogLevel;
 use crate::logging::LogFormat;
 use crate::logging::tests::logged;
@@ -107,7 +107,7 @@ async fn spans_arrive_by_every_protocol() {
         push.tracer().start("poll").end();
         push.flush().await;
 
-        let (path, key, message) = received.recv().await.unwrap();
+        let (path, key, message) = within_patience("the span", received.recv()).await.unwrap();
         assert_eq!(path, if protocol == Protocol::Grpc { "gRPC" } else { "/v1/traces" }, "{protocol:?}");
         assert_eq!(key, "k");
         let [resource] = &message.resource_spans[..] else { panic!("{message:?}") };

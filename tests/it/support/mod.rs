@@ -1,5 +1,6 @@
 //! What the tests are written with.
 
+pub(crate) mod alertmanager;
 pub(crate) mod chromium;
 pub(crate) mod disk;
 pub(crate) mod expected;

@@ -19,6 +19,23 @@ pub(crate) fn peer(variable: &str) -> Option<PathBuf> {
     found
 }
 
+/// Where a server of the Prometheus project listens, once it is ready.
+#[track_caller]
+pub(crate) fn listens(program: &Program) -> String {
+    // The first line with an address has the port 0 that was asked for.
+    let address = eventually(|| {
+        let said = program.stderr();
+        let line = said.lines().find(|line| line.contains("msg=\"Listening on\""));
+        let address = line.and_then(|line| line.split_once(" address=")).map(|(_, address)| address.trim());
+        address.map(str::to_owned).ok_or(said)
+    });
+    eventually(|| match web::get(&address, "/-/ready") {
+        Ok(Answer { status: 200, .. }) => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    address
+}
+
 /// A Prometheus server.
 pub(crate) struct Prometheus {
     pub(crate) address: String,
@@ -36,30 +53,26 @@ impl Prometheus {
     /// Scrapes this address by these settings of the job, each with a comma after it.
     #[track_caller]
     pub(crate) fn scraping(binary: PathBuf, target: Option<&str>, settings: &str, flags: &[&str]) -> Self {
-        let data = Scratch::new();
-        let config = data.0.join("prometheus.yml");
         let jobs = target.map_or(String::new(), |target| {
             format!(
                 "\n  - {{job_name: it, scrape_interval: 1s, scrape_timeout: 1s, {settings} static_configs: [{{targets: ['{target}']}}]}}"
             )
         });
-        std::fs::write(&config, format!("scrape_configs:{jobs}\n")).unwrap();
+        Self::configured(binary, &format!("scrape_configs:{jobs}\n"), flags)
+    }
+
+    /// Reads this configuration.
+    #[track_caller]
+    pub(crate) fn configured(binary: PathBuf, configuration: &str, flags: &[&str]) -> Self {
+        let data = Scratch::new();
+        let config = data.0.join("prometheus.yml");
+        std::fs::write(&config, configuration).unwrap();
         let mut command = Command::new(binary);
         command.arg(format!("--config.file={}", config.display()));
         command.arg(format!("--storage.tsdb.path={}", data.0.join("data").display()));
         command.arg("--web.listen-address=127.0.0.1:0").args(flags);
         let program = Program::start(&mut command);
-        // The first line with an address has the port 0 that was asked for.
-        let address = eventually(|| {
-            let said = program.stderr();
-            let line = said.lines().find(|line| line.contains("msg=\"Listening on\""));
-            let address = line.and_then(|line| line.split_once(" address=")).map(|(_, address)| address.trim());
-            address.map(str::to_owned).ok_or(said)
-        });
-        eventually(|| match web::get(&address, "/-/ready") {
-            Ok(Answer { status: 200, .. }) => Ok(()),
-            other => Err(format!("{other:?}")),
-        });
+        let address = listens(&program);
         Self { address, _program: program, _data: data }
     }
 

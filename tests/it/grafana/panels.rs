@@ -1,0 +1,351 @@
+//! From a source to the JSON that Grafana reads (its classic schema).
+
+use std::sync::LazyLock;
+
+use serde_json::{Map, Value, json};
+
+use super::source::{Column, Dashboard, Kind, Line, Link, Override, Panel, Query, Step};
+use super::variables;
+
+/// The data source of everything.
+pub(super) static DATASOURCE: LazyLock<Value> = LazyLock::new(|| json!({"type": "prometheus", "uid": "${datasource}"}));
+
+/// What the variables choose; how it is written in a source, and written out.
+const CHOSEN: [(&str, &str); 3] = [
+    ("{S", r#"{job=~"$job",account=~"$account",team=~"$team",bot=~"$bot""#),
+    ("{A", r#"{job=~"$job",account=~"$account""#),
+    ("{J", r#"{job=~"$job""#),
+];
+
+/// The label of an exemplar.
+const CONVERSATION: &str = jelou_exporter::domain::distribution::EXEMPLAR_LABEL;
+
+/// The expression with its selectors written out.
+pub(super) fn expand(expr: &str) -> String {
+    CHOSEN.iter().fold(expr.to_owned(), |expr, (short, long)| expr.replace(short, long))
+}
+
+/// A dashboard as Grafana reads it.
+pub(super) fn dashboard(source: &Dashboard) -> Value {
+    let (mut panels, mut top) = (Vec::new(), 0);
+    for row in &source.rows {
+        let (id, grid) = (panels.len() + 1, json!({"x": 0, "y": top, "w": 24, "h": 1}));
+        panels.push(
+            json!({"id": id, "type": "row", "title": row.title, "collapsed": false, "gridPos": grid, "panels": []}),
+        );
+        top += 1;
+        let mut left = 0;
+        for panel in &row.panels {
+            if left + panel.width > 24 {
+                (left, top) = (0, top + row.height);
+            }
+            let grid = json!({"x": left, "y": top, "w": panel.width, "h": row.height});
+            panels.push(draw(panel, panels.len() + 1, &grid));
+            left += panel.width;
+        }
+        top += row.height;
+    }
+    let of_customers = source.variables.iter().any(|name| name == "team");
+    json!({
+        "id": null, "uid": source.uid, "title": source.title, "description": source.description, "tags": ["jelou"],
+        "schemaVersion": 39, "version": 1, "editable": false, "graphTooltip": 1, "timezone": "", "weekStart": "",
+        "fiscalYearStartMonth": 0, "liveNow": false, "refresh": "1m", "time": {"from": "now-24h", "to": "now"},
+        "timepicker": {},
+        "templating": {"list": source.variables.iter().map(|name| variables::declare(name)).collect::<Vec<_>>()},
+        "annotations": {"list": if of_customers { vec![alerts()] } else { Vec::new() }},
+        "links": [{
+            "type": "dashboards", "tags": ["jelou"], "title": "Jelou", "icon": "external link", "tooltip": "", "url": "",
+            "asDropdown": false, "includeVars": true, "keepTime": true, "targetBlank": false,
+        }],
+        "panels": panels,
+    })
+}
+
+/// When which alert fired, over every curve.
+fn alerts() -> Value {
+    json!({
+        "name": "Alerts", "enable": true, "hide": false, "iconColor": "red", "datasource": *DATASOURCE,
+        "target": {
+            "refId": "Alerts", "interval": "60s",
+            "expr": r#"ALERTS{alertname=~"Jelou.+",alertstate="firing",account=~"$account"}"#,
+        },
+        "titleFormat": "{{alertname}}", "textFormat": "{{team}}",
+    })
+}
+
+fn draw(panel: &Panel, id: usize, grid: &Value) -> Value {
+    let description = [Some(panel.asks.as_str()), panel.means.as_deref()].into_iter().flatten().collect::<Vec<_>>();
+    let mut drawn = json!({
+        "id": id, "title": panel.title, "description": description.join(" "), "gridPos": grid,
+        "type": match panel.kind {
+            Kind::Stat => "stat",
+            Kind::Timeseries | Kind::Bars => "timeseries",
+            Kind::Bargauge => "bargauge",
+            Kind::Barchart => "barchart",
+            Kind::Heatmap => "heatmap",
+            Kind::Table => "table",
+        },
+        "datasource": *DATASOURCE,
+        "targets": targets(panel),
+        "fieldConfig": {"defaults": defaults(panel), "overrides": overrides(panel)},
+        "options": options(panel),
+    });
+    let transformations =
+        if panel.kind == Kind::Table { table_transformations(panel) } else { panel.transformations.clone() };
+    for (key, value) in [
+        ("transformations", (!transformations.is_empty()).then(|| json!(transformations))),
+        ("interval", panel.interval.as_ref().map(|step| json!(step))),
+        ("maxDataPoints", panel.points.map(|points| json!(points))),
+        ("timeFrom", panel.from.as_ref().map(|from| json!(from))),
+        ("timeShift", panel.shift.as_ref().map(|shift| json!(shift))),
+    ] {
+        if let Some(value) = value {
+            drawn[key] = value;
+        }
+    }
+    drawn
+}
+
+fn targets(panel: &Panel) -> Vec<Value> {
+    let of_columns = panel.columns.iter().map(|column| Query {
+        expr: column.expr.clone(),
+        legend: String::new(),
+        instant: true,
+        exemplars: false,
+        format: Some("table".to_owned()),
+    });
+    let queries = panel.queries.iter().cloned().chain(of_columns);
+    let target = |(at, query): (usize, Query)| {
+        let instant = query.instant || panel.kind == Kind::Stat && !panel.graph;
+        json!({
+            "refId": reference(at), "datasource": *DATASOURCE, "editorMode": "code", "expr": expand(&query.expr),
+            "legendFormat": query.legend, "instant": instant, "range": !instant,
+            "exemplar": query.exemplars || panel.kind == Kind::Heatmap && panel.exemplars,
+            "format": query.format.unwrap_or_else(|| "time_series".to_owned()),
+        })
+    };
+    queries.enumerate().map(target).collect()
+}
+
+fn reference(at: usize) -> String {
+    char::from(b'A' + u8::try_from(at).unwrap()).to_string()
+}
+
+/// The colours from each value on; where they mean nothing, the colour of text.
+fn thresholds(steps: &[Step]) -> Value {
+    let plain = [(None, "text".to_owned())];
+    let steps = if steps.is_empty() { &plain[..] } else { steps };
+    let steps: Vec<_> = steps.iter().map(|(value, color)| json!({"value": value, "color": color})).collect();
+    json!({"mode": "absolute", "steps": steps})
+}
+
+fn defaults(panel: &Panel) -> Value {
+    let series = matches!(panel.kind, Kind::Timeseries | Kind::Bars | Kind::Barchart);
+    let color = if series { "palette-classic" } else { "thresholds" };
+    let color = if panel.kind == Kind::Barchart {
+        json!({"mode": "fixed", "fixedColor": "blue"})
+    } else {
+        json!({"mode": color})
+    };
+    let mut defaults = json!({
+        "unit": panel.unit, "thresholds": thresholds(&panel.steps), "color": color, "custom": custom(panel),
+    });
+    if !panel.words.is_empty() {
+        let words: Map<_, _> =
+            panel.words.iter().map(|(value, word)| (value.clone(), json!({"text": word, "index": 0}))).collect();
+        defaults["mappings"] = json!([{"type": "value", "options": words}]);
+    }
+    for (key, value) in [
+        ("decimals", panel.decimals.map(|decimals| json!(decimals))),
+        ("min", panel.min.or((panel.kind == Kind::Bars).then_some(0.0)).map(|min| json!(min))),
+        ("max", panel.max.map(|max| json!(max))),
+        ("noValue", panel.none.as_ref().map(|none| json!(none))),
+    ] {
+        if let Some(value) = value {
+            defaults[key] = value;
+        }
+    }
+    defaults
+}
+
+fn custom(panel: &Panel) -> Value {
+    let mut custom = custom_of_kind(panel);
+    if let Some(reaches) = panel.reaches {
+        custom["axisSoftMax"] = json!(reaches);
+    }
+    custom
+}
+
+fn custom_of_kind(panel: &Panel) -> Value {
+    let hide = json!({"legend": false, "tooltip": false, "viz": false});
+    let axis = if panel.log { json!({"type": "log", "log": 10}) } else { json!({"type": "linear"}) };
+    let bars = panel.kind == Kind::Bars;
+    match panel.kind {
+        Kind::Stat | Kind::Bargauge => json!({}),
+        Kind::Table => {
+            json!({
+                "align": "auto", "cellOptions": {"type": "auto"}, "inspect": false, "filterable": false, "minWidth": 70,
+            })
+        }
+        Kind::Heatmap => json!({"scaleDistribution": axis, "hideFrom": hide}),
+        Kind::Barchart => json!({
+            "lineWidth": 0, "fillOpacity": 80, "gradientMode": "none", "axisPlacement": "auto", "axisLabel": "",
+            "axisBorderShow": false, "axisCenteredZero": false, "axisColorMode": "text", "scaleDistribution": axis,
+            "thresholdsStyle": {"mode": "off"}, "hideFrom": hide,
+        }),
+        Kind::Timeseries | Kind::Bars => json!({
+            "drawStyle": if bars { "bars" } else { "line" }, "lineWidth": u8::from(!bars),
+            "fillOpacity": if bars { 80 } else { panel.fill }, "gradientMode": "none", "lineInterpolation": "linear",
+            // What increased up to a point in time stands before it.
+            "barAlignment": if bars { -1 } else { 0 }, "barWidthFactor": 0.9,
+            "stacking": {"mode": if bars { "normal" } else { "none" }, "group": "A"},
+            "showPoints": "never", "pointSize": 5, "spanNulls": false, "insertNulls": false, "axisPlacement": "auto",
+            "axisLabel": "", "axisBorderShow": false, "axisCenteredZero": false, "axisColorMode": "text",
+            "scaleDistribution": axis, "thresholdsStyle": {"mode": if panel.lines { "line" } else { "off" }},
+            "hideFrom": hide,
+        }),
+    }
+}
+
+fn overrides(panel: &Panel) -> Vec<Value> {
+    let mut overrides: Vec<_> = panel.overrides.iter().map(series_override).collect();
+    overrides.extend(panel.columns.iter().filter(|column| column.label.is_none()).map(column_override));
+    if let Some(by) = &panel.by {
+        let mut properties = vec![json!({"id": "custom.width", "value": 180})];
+        properties.extend(panel.link.iter().map(|link| json!({"id": "links", "value": [link_of_row(link)]})));
+        overrides.push(json!({"matcher": {"id": "byName", "options": capital(by)}, "properties": properties}));
+    }
+    if panel.exemplars {
+        let link = json!({
+            "title": "The conversation", "url": "${conversation_url:raw}${__value.raw}", "targetBlank": true,
+        });
+        let properties = json!([{"id": "links", "value": [link]}]);
+        overrides.push(json!({"matcher": {"id": "byName", "options": CONVERSATION}, "properties": properties}));
+    }
+    overrides
+}
+
+/// To another dashboard, or to this one with one value chosen, with everything else that is chosen here.
+fn link_of_row(link: &Link) -> Value {
+    let kept = ["datasource", "job", "account", "team", "bot", "window", "promise"];
+    let kept = kept.iter().filter(|name| **name != link.variable).map(|name| format!("&${{{name}:queryparam}}"));
+    let (to, variable) = (&link.to, &link.variable);
+    let url = format!("/d/{to}/{to}?${{__url_time_range}}&var-{variable}=${{__value.raw:percentencode}}");
+    json!({"title": link.title, "url": url + &kept.collect::<String>(), "targetBlank": false})
+}
+
+fn series_override(different: &Override) -> Value {
+    let mut properties = Vec::new();
+    let mut set = |id: &str, value: Value| properties.push(json!({"id": id, "value": value}));
+    if let Some(Line::Dashed) = different.line {
+        set("color", json!({"mode": "fixed", "fixedColor": "text"}));
+        set("custom.drawStyle", json!("line"));
+        set("custom.lineStyle", json!({"fill": "dash", "dash": [6, 4]}));
+        set("custom.lineWidth", json!(1));
+        set("custom.fillOpacity", json!(0));
+        set("custom.stacking", json!({"mode": "none", "group": "A"}));
+    }
+    if let Some(colour) = &different.colour {
+        set("color", json!({"mode": "fixed", "fixedColor": colour}));
+    }
+    if let Some(unit) = &different.unit {
+        set("unit", json!(unit));
+    }
+    if let Some(axis) = &different.axis {
+        set("custom.axisPlacement", json!(axis));
+    }
+    if let Some(fill) = different.fill {
+        set("custom.fillOpacity", json!(fill));
+    }
+    json!({"matcher": {"id": "byName", "options": different.of}, "properties": properties})
+}
+
+fn column_override(column: &Column) -> Value {
+    let mut properties = Vec::new();
+    let mut set = |id: &str, value: Value| properties.push(json!({"id": id, "value": value}));
+    if let Some(unit) = &column.unit {
+        set("unit", json!(unit));
+    }
+    if let Some(decimals) = column.decimals {
+        set("decimals", json!(decimals));
+    }
+    if !column.steps.is_empty() {
+        set("thresholds", thresholds(&column.steps));
+        set("custom.cellOptions", json!({"type": "color-text"}));
+    }
+    json!({"matcher": {"id": "byName", "options": column.name}, "properties": properties})
+}
+
+/// One row for each value of the label, one column for each query.
+fn table_transformations(panel: &Panel) -> Vec<Value> {
+    let by = panel.by.as_deref().unwrap_or_else(|| panic!("{}: a table without `by`", panel.title));
+    let (mut names, mut order, mut excluded) = (Map::new(), Map::new(), Map::new());
+    excluded.insert("Time".to_owned(), json!(true));
+    names.insert(by.to_owned(), json!(capital(by)));
+    order.insert(by.to_owned(), json!(0));
+    for (at, column) in panel.columns.iter().enumerate() {
+        let value = format!("Value #{}", reference(at));
+        let shown = if let Some(label) = &column.label {
+            excluded.insert(value, json!(true));
+            label.clone()
+        } else {
+            value
+        };
+        names.insert(shown.clone(), json!(column.name));
+        order.insert(shown, json!(at + 1));
+    }
+    vec![
+        json!({"id": "merge", "options": {}}),
+        json!({
+            "id": "organize",
+            "options": {"excludeByName": excluded, "indexByName": order, "renameByName": names, "includeByName": {}},
+        }),
+    ]
+}
+
+fn capital(word: &str) -> String {
+    let mut chars = word.chars();
+    chars.next().map_or(String::new(), |first| first.to_uppercase().chain(chars).collect())
+}
+
+fn options(panel: &Panel) -> Value {
+    let reduce = json!({"calcs": ["lastNotNull"], "fields": "", "values": false});
+    let legend = json!({"showLegend": true, "displayMode": "list", "placement": "bottom", "calcs": []});
+    match panel.kind {
+        Kind::Stat => json!({
+            "reduceOptions": reduce, "colorMode": "value", "graphMode": if panel.graph { "area" } else { "none" },
+            "textMode": "value", "justifyMode": "auto", "orientation": "auto", "wideLayout": true,
+            "showPercentChange": false, "percentChangeColorMode": "standard",
+        }),
+        Kind::Bargauge => json!({
+            "reduceOptions": reduce, "displayMode": "basic", "orientation": "horizontal", "valueMode": "color",
+            "namePlacement": "auto", "sizing": "auto", "showUnfilled": true, "minVizWidth": 8, "minVizHeight": 16,
+            "maxVizHeight": 40, "legend": {"showLegend": false, "displayMode": "list", "placement": "bottom", "calcs": []},
+        }),
+        Kind::Barchart => json!({
+            "xField": "Time", "orientation": "vertical", "showValue": "never", "stacking": "none", "barWidth": 0.9,
+            "barRadius": 0, "groupWidth": 0.7, "fullHighlight": false, "xTickLabelRotation": 0, "xTickLabelSpacing": 0,
+            "xTickLabelMaxLength": 100,
+            "legend": {"showLegend": false, "displayMode": "list", "placement": "bottom", "calcs": []},
+            "tooltip": {"mode": "single", "sort": "none"},
+        }),
+        Kind::Timeseries | Kind::Bars => {
+            json!({"legend": legend, "tooltip": {"mode": "multi", "sort": "desc"}})
+        }
+        Kind::Heatmap => json!({
+            "calculate": false, "cellGap": 1, "cellValues": {"unit": "short", "decimals": 0}, "showValue": "never",
+            "yAxis": {"unit": panel.unit, "axisPlacement": "left", "reverse": false},
+            "color": {
+                "mode": "scheme", "scheme": "Oranges", "fill": "dark-orange", "scale": "exponential", "exponent": 0.5,
+                "steps": 64, "reverse": false,
+            },
+            "filterValues": {"le": 1e-9}, "rowsFrame": {"layout": "auto"}, "legend": {"show": true},
+            "exemplars": {"color": "rgba(255,0,255,0.7)"},
+            "tooltip": {"mode": "single", "yHistogram": true, "showColorScale": true},
+        }),
+        Kind::Table => json!({
+            "showHeader": true, "cellHeight": "sm", "frameIndex": 0,
+            "sortBy": panel.sort.iter().map(|column| json!({"displayName": column, "desc": false})).collect::<Vec<_>>(),
+        }),
+    }
+}
