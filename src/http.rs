@@ -68,6 +68,7 @@ pub struct HttpState {
     telemetry_path: String,
     options: Options,
     cache: cache::Cache,
+    page: page::LastPage,
     /// One reading at a time, short as it is: two at once would both count the seconds that are new.
     process: Mutex<ProcessCollector>,
 }
@@ -88,6 +89,7 @@ impl HttpState {
             telemetry_path: telemetry_path.into(),
             options,
             cache: cache::Cache::new(options),
+            page: page::LastPage::default(),
             process: Mutex::new(ProcessCollector::for_self()),
         }
     }

@@ -22,8 +22,10 @@
 //! * [`jelou`]: one call is one request: a page of records, or a reason. [`jelou::Budget`] spaces the requests
 //! * [`poller`]: plan, fetch, fold, commit, publish; retries and how long to keep silent
 //! * [`store`]: the checkpoint: one file, one transaction a walk, every schema that was ever written
-//! * [`render`]: pure encoders of a snapshot: what a scrape gets in its three formats, OTLP messages, the README's table
-//! * [`http`]: the web server; [`web_config`]: whom it serves, by a file that the exporters of Prometheus share; [`push`]: OTLP over HTTP or gRPC; [`live`]: the counts of these two and of the log
+//! * [`render`]: pure encoders of a snapshot: what a scrape gets in its three formats, OTLP messages, the status page, the
+//!   README's table
+//! * [`http`]: the web server; [`web_config`]: whom it serves, by a file that the exporters of Prometheus share; [`push`]: OTLP
+//!   over HTTP or gRPC; [`live`]: the counts of these two and of the log
 //! * [`config`]: one table of settings, read from flags, environment and file; [`cli`]: commands and flags
 //! * [`app`]: the wiring: opens, starts, supervises and stops everything else
 //! * [`simulator`]: a stand-in for the Jelou API that knows the truth, for `demo`, `simulate` and the tests

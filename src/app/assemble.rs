@@ -101,6 +101,7 @@ pub(crate) fn parts<U>(
     let mut own =
         Own::new(now, REVISION.unwrap_or(""), millis(config.metrics.reply_target), millis(config.poll.interval));
     own.restored = image.is_some();
+    own.recent_window = millis(config.metrics.recent_window);
     let (ledger, plan) = match image {
         Some(image) => restored(config, store.as_ref(), image, now)?,
         None => fresh(config, now),

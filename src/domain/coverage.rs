@@ -68,6 +68,13 @@ impl Coverage {
         (start < end).then(|| Range::new(start, end))
     }
 
+    /// How many seconds before `until` are not covered.
+    pub fn uncovered(&self, until: i64) -> i64 {
+        let ends = self.stretches.iter().map(|stretch| stretch.end);
+        let next = self.stretches.iter().skip(1).map(|stretch| stretch.start).chain([until]);
+        ends.zip(next).map(|(end, next)| (next.min(until) - end).max(0)).sum()
+    }
+
     /// Gives up what lies unread before `second` and says how many seconds these were.
     pub fn give_up_before(&mut self, second: i64) -> i64 {
         let mut lost = 0;
@@ -107,6 +114,18 @@ mod tests {
         assert_eq!(coverage.oldest_gap(100), Some(Range::new(20, 30)));
         assert_eq!(coverage.reach(35), Some(40));
         assert_eq!(coverage.reach(25), None);
+    }
+
+    #[test]
+    fn what_is_uncovered_is_the_sum_of_the_gaps() {
+        let mut coverage = Coverage::new(0);
+        assert_eq!((coverage.uncovered(-1), coverage.uncovered(0), coverage.uncovered(50)), (0, 0, 50));
+        coverage.cover(Range::new(0, 5));
+        coverage.cover(Range::new(10, 20));
+        coverage.cover(Range::new(30, 40));
+        assert_eq!((coverage.uncovered(40), coverage.uncovered(47), coverage.uncovered(12)), (15, 22, 5));
+        coverage.cover(Range::new(0, 47));
+        assert_eq!(coverage.uncovered(47), 0);
     }
 
     #[test]

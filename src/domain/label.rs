@@ -83,6 +83,11 @@ impl<K: LabelValue> Tally<K> {
         self.counts[key.index()]
     }
 
+    /// What was counted for all values together.
+    pub fn total(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
     /// What was counted since it held what `earlier` holds.
     pub fn since(&self, earlier: &Self) -> Self {
         let counts = self.counts.iter().zip(&earlier.counts).map(|(now, before)| now.saturating_sub(*before));

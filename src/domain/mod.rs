@@ -14,6 +14,7 @@
 //! * [`coverage`]: which starts have been read completely
 //! * [`retry`]: how long to wait before a request is sent again
 //! * [`plan`]: what to ask for next
+//! * [`history`]: the polls of late
 //! * [`catalog`]: every metric family, declared once
 //! * [`snapshot`]: everything that is shown, at one instant
 //! * [`delta`]: what was counted between two of these
@@ -25,6 +26,7 @@ pub mod coverage;
 pub mod delta;
 pub mod distribution;
 pub mod gone;
+pub mod history;
 pub mod label;
 pub mod ledger;
 pub mod pair;

@@ -79,6 +79,15 @@ pub struct Sweep {
     pub failures: u32,
 }
 
+/// How far reading has come, in seconds of conversation starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ToRead {
+    /// From where reading begins to the end of the newest stretch.
+    pub whole: u64,
+    /// What of that has not been read completely yet.
+    pub unread: u64,
+}
+
 /// What a checkpoint keeps of a plan. The rest is found out again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptPlan {
@@ -204,6 +213,15 @@ impl Plan {
     /// Whether everything up to the end of the newest stretch has been read.
     pub fn is_gapless(&self) -> bool {
         self.coverage.frontier() >= self.newest_end && self.newest_end >= self.coverage.start()
+    }
+
+    /// How far reading has come up to the end of the newest stretch.
+    pub fn to_read(&self) -> ToRead {
+        let seconds = |seconds: i64| u64::try_from(seconds).unwrap_or(0);
+        ToRead {
+            whole: seconds(self.newest_end - self.coverage.start()),
+            unread: seconds(self.coverage.uncovered(self.newest_end)),
+        }
     }
 
     /// Up to when every range has been walked completely.

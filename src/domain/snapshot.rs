@@ -5,10 +5,12 @@ mod visit;
 use std::sync::Arc;
 
 use super::distribution::{Distribution, Layout};
+use super::history::{Events, History, Work};
 use super::label::{
     AmendedField, ExportResult, HttpDrop, LogLevel, Outcome, PollResult, RecordResult, Tally, UnknownField, WalkResult,
 };
 use super::pair::Pair;
+use super::plan::ToRead;
 use super::time::UnixMillis;
 
 /// What was committed last, and how the exporter itself is doing.
@@ -96,6 +98,8 @@ pub struct Own {
     pub reply_target: u64,
     /// `poll.interval`, milliseconds.
     pub poll_interval: u64,
+    /// `metrics.recent_window`, milliseconds.
+    pub recent_window: u64,
     /// Polls by result.
     pub polls: Tally<PollResult>,
     /// How long polls took.
@@ -108,6 +112,10 @@ pub struct Own {
     pub last_sweep: Option<UnixMillis>,
     /// Up to when every start has been read completely (rule **data complete**).
     pub data_complete: Option<UnixMillis>,
+    /// How much is still to be read of the initial range, or of the gaps that downtime left.
+    pub to_read: ToRead,
+    /// The polls of late.
+    pub history: Arc<History>,
     /// Walks by result.
     pub walks: Tally<WalkResult>,
     /// Requests by outcome.
@@ -122,6 +130,8 @@ pub struct Own {
     pub clock_offset: Option<i64>,
     /// Rows read by what became of them.
     pub records: Tally<RecordResult>,
+    /// What was counted; shown as counters of the pairs, and here for what a poll brought.
+    pub events: Events,
     /// Values that became `other`.
     pub unknown_values: Tally<UnknownField>,
     /// Milliseconds of conversation starts that were given up unread.
@@ -164,12 +174,15 @@ impl Own {
             company: None,
             reply_target,
             poll_interval,
+            recent_window: 3_600_000,
             polls: Tally::default(),
             poll_duration: times(&POLL_BOUNDS),
             last_poll: None,
             last_success: None,
             last_sweep: None,
             data_complete: None,
+            to_read: ToRead::default(),
+            history: Arc::default(),
             walks: Tally::default(),
             api_requests: Tally::default(),
             api_request_duration: times(&REQUEST_BOUNDS),
@@ -177,6 +190,7 @@ impl Own {
             budget_wait: 0,
             clock_offset: None,
             records: Tally::default(),
+            events: Events::default(),
             unknown_values: Tally::default(),
             abandoned: 0,
             ledger_entries: 0,
@@ -184,6 +198,18 @@ impl Own {
             label_sets: 0,
             restored: false,
             checkpoint: None,
+        }
+    }
+
+    /// What was done since the process started.
+    pub fn work(&self) -> Work {
+        Work {
+            requests: self.api_requests.clone(),
+            retries: self.api_retries,
+            budget_wait: self.budget_wait,
+            walks: self.walks.clone(),
+            records: self.records.clone(),
+            events: self.events,
         }
     }
 }

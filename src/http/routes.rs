@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY,
-    X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
+    VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::http::HeaderValue;
 use hyper::{HeaderMap, Method, Response, StatusCode};
@@ -12,6 +12,7 @@ use super::body::Pieces;
 use super::negotiation::{self, Coding};
 use super::{HttpState, page};
 use crate::render::exposition::Format;
+use crate::render::page::not_ready;
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
@@ -26,7 +27,7 @@ pub(super) async fn answer(state: &HttpState, method: &Method, path: &str, heade
             response
         }
         Some(Route::Metrics) => metrics(state, headers).await,
-        Some(Route::Page) => status_page(state),
+        Some(Route::Page) => status_page(state).await,
         Some(Route::Healthy) => plain(StatusCode::OK, "Healthy.\n"),
         Some(Route::Ready) => ready(state),
     };
@@ -93,15 +94,21 @@ async fn metrics_body(state: &HttpState, format: Format, coding: Coding) -> Resu
     kept.followed_by(fresh).map_err(|error| format!("the metrics could not be packed: {error}"))
 }
 
-fn status_page(state: &HttpState) -> Response<Pieces> {
-    let html = page::html(&state.snapshot(), &state.telemetry_path);
-    let mut response = respond(StatusCode::OK, HeaderValue::from_static(HTML), Pieces::new([Bytes::from(html)]));
-    response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::SECURITY_POLICY));
+async fn status_page(state: &HttpState) -> Response<Pieces> {
+    let mut response = match page::rendered(state).await {
+        Ok(html) => respond(StatusCode::OK, HeaderValue::from_static(HTML), Pieces::new([html])),
+        Err(why) => {
+            tracing::error!(error = why, "the status page could not be shown");
+            plain(StatusCode::INTERNAL_SERVER_ERROR, format!("Internal error: {why}.\n"))
+        }
+    };
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, page::security_policy());
+    response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response
 }
 
 fn ready(state: &HttpState) -> Response<Pieces> {
-    match page::not_ready(&state.snapshot()) {
+    match not_ready(&state.snapshot()) {
         None => plain(StatusCode::OK, "Ready.\n"),
         Some(why) => plain(StatusCode::SERVICE_UNAVAILABLE, format!("Not ready: {why}.\n")),
     }

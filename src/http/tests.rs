@@ -89,7 +89,9 @@ async fn every_path_has_its_answer() {
     assert!(!text.contains("jelou_conversations_"));
 
     let page = server.ask(Method::GET, "/").await;
-    assert!(header(&page, "content-security-policy").starts_with("default-src 'none'"));
+    let policy = header(&page, "content-security-policy");
+    assert!(policy.starts_with("default-src 'none'; style-src 'sha256-") && !policy.contains("unsafe"), "{policy}");
+    assert_eq!(header(&page, "referrer-policy"), "no-referrer");
     assert_eq!(header(&page, "content-type"), "text/html; charset=utf-8");
     assert_eq!(server.get("/-/healthy").await, (200, "Healthy.\n".to_owned()));
     let (code, why) = server.get("/-/ready").await;
@@ -197,6 +199,19 @@ async fn facts_of_the_moment_leave_with_time() {
     let text = server.get("/metrics").await.1;
     assert!(!text.contains("jelou_conversations_active{"));
     assert!(text.contains("jelou_conversations_started_total{"));
+}
+
+#[tokio::test]
+async fn the_page_is_of_the_newest_snapshot_and_of_this_second() {
+    let server = Server::start(sample::with_pairs([sample::pair("b", "t")]), Limits::default()).await;
+    let first = server.get("/").await.1;
+    assert!(first.contains("The last poll succeeded 1 s ago."));
+    server.clock.advance(999);
+    assert_eq!(server.get("/").await.1, first);
+    server.clock.advance(1);
+    assert!(server.get("/").await.1.contains("The last poll succeeded 2 s ago."));
+    server.publish.send_replace(Arc::new(sample::empty()));
+    assert!(!server.get("/").await.1.contains("The last poll succeeded"));
 }
 
 #[tokio::test]

@@ -152,6 +152,26 @@ impl ApiError {
         }
     }
 
+    /// The same without anything that the upstream said: for where more people read than the log.
+    #[must_use]
+    pub fn without_words(&self) -> Self {
+        let mut plain = self.clone();
+        match &mut plain {
+            Self::Unauthorized { message, .. }
+            | Self::NotFound { message }
+            | Self::InvalidRequest { message, .. }
+            | Self::ServerError { message, .. }
+            | Self::Redirected { location: message, .. }
+            | Self::BadBody(BodyError::Failure(message) | BodyError::NoResults(message)) => *message = None,
+            Self::RateLimited { .. }
+            | Self::NoCompany
+            | Self::Timeout { .. }
+            | Self::Connect { .. }
+            | Self::BadBody(_) => {}
+        }
+        plain
+    }
+
     /// Whether the upstream refuses what it is asked (401, 403, 404, 422): asking again within a poll is pointless, and
     /// five such polls in a row slow the polling down.
     pub const fn is_refusal(&self) -> bool {

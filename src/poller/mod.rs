@@ -7,6 +7,7 @@ mod fetch;
 mod keep;
 #[cfg(test)]
 mod model;
+mod record;
 mod report;
 mod slow;
 #[cfg(test)]
@@ -197,6 +198,7 @@ impl<U: Upstream> Poller<U> {
     async fn poll(&mut self, deadlines: Deadlines) -> Result<(), PollError> {
         let began = Instant::now();
         let before = report::Marks::of(&self.own);
+        let work_before = self.own.work();
         self.trace = self.traces.poll();
         self.fetcher.trace(&self.trace);
         self.notice_step(began);
@@ -220,11 +222,12 @@ impl<U: Upstream> Poller<U> {
         } else {
             self.own.polls.count(PollResult::Failure);
         }
+        self.remember(began.elapsed(), &work_before, result.as_ref().err());
         self.show();
         before.log(&self.own, &result, began.elapsed());
         // One old range that always fails must not keep all the others from being read.
         if newest_read && result.as_ref().err().is_none_or(PollError::is_of_one_range) {
-            self.slow_work(deadlines).await;
+            self.slow_work_remembered(deadlines).await;
         }
         self.ledger.end_poll();
         // A failure is counted and said by the keeper, and ends the next poll before it asks for anything.
@@ -360,6 +363,7 @@ impl<U: Upstream> Poller<U> {
             self.own.ledger_entries = self.ledger.len() as u64;
             self.own.unsettled = self.ledger.unsettled() as u64;
             self.own.label_sets = self.ledger.label_sets() as u64;
+            self.own.to_read = self.plan.to_read();
             self.own.data_complete = self.ledger.is_counting().then(|| self.plan.complete_until());
         }
         self.send(now);

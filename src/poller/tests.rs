@@ -585,3 +585,47 @@ async fn step_of_the_local_clock_during_a_walk_completes_nothing_ahead_of_time()
         assert!(complete <= bench.fake.clock.now(), "{complete:?} with the clock set from {before} to {after} s off");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn each_poll_is_remembered_with_what_it_did() {
+    let open = active("open", -600);
+    let (bench, mut poller) = Bench::new(1, vec![open.clone(), active("new", -10)]);
+    let fault = ApiError::ServerError { status: 502, retry_after: None, message: None };
+    bench.fake.world().faults.push_back(fault);
+    poller.poll(poller.deadlines(Instant::now())).await.unwrap();
+    advance(Duration::from_secs(60)).await;
+    bench.fake.world().records = vec![Conversation { reply: Some(5000), ..closed(&open, 5) }];
+    poller.poll(poller.deadlines(Instant::now())).await.unwrap();
+    advance(Duration::from_secs(60)).await;
+    bench.fake.world().down = Some(ApiError::Unauthorized { status: 401, message: Some("who is Maria".into()) });
+    poller.poll(poller.deadlines(Instant::now())).await.unwrap_err();
+
+    let shown = Arc::clone(&bench.snapshots.borrow());
+    let polls: Vec<_> = shown.own.history.recent().collect();
+    assert_eq!(polls.iter().map(|poll| poll.number).collect::<Vec<_>>(), [1, 2, 3]);
+    let [first, second, third] = polls[..] else { panic!() };
+    assert_eq!(first.began, UnixMillis::from_seconds(BEGIN));
+    assert_eq!((first.work.retries, first.work.requests.get(Outcome::ServerError)), (1, 1));
+    assert_eq!((first.work.events.started, first.work.events.ended), (2, 0));
+    assert!(first.took > 0 && first.failure.is_none());
+    assert_eq!((second.work.retries, second.work.events.started), (0, 0));
+    assert_eq!((second.work.events.replied, second.work.events.ended), (1, 1));
+    let failure = third.failure.as_ref().unwrap();
+    assert_eq!((failure.kind, failure.refused, third.work.requests.total()), ("unauthorized", true, 1));
+    assert!(failure.why.contains("check api.client_id") && !failure.why.contains("Maria"), "{failure:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_still_to_be_read_is_shown_while_the_initial_range_is_read() {
+    let mut bench = Bench::running(24, history(10_000, 24));
+    let before = bench.polls(1).await;
+    assert!(before.conversations.is_none());
+    let to_read = before.own.to_read;
+    assert_eq!(to_read.whole, 24 * 3600);
+    assert!(to_read.unread > 3600 && to_read.unread < to_read.whole, "{to_read:?}");
+    let after = bench.until(|snapshot| snapshot.conversations.is_some()).await;
+    assert_eq!(after.own.to_read.unread, 0);
+    // What catch-up and sweep do later belongs to the poll before them.
+    let swept = bench.until(|snapshot| snapshot.own.last_sweep.is_some()).await;
+    assert!(swept.own.history.recent().any(|poll| poll.slow_work.requests.total() > 0));
+}

@@ -64,6 +64,7 @@ impl<U: Upstream> Poller<U> {
         for (result, count) in folded.records.iter() {
             self.own.records.add(result, count);
         }
+        self.own.events.add(folded.events);
         for (field, count) in folded.unknown_values.iter() {
             self.own.unknown_values.add(field, count);
         }

@@ -2,9 +2,9 @@
 //!
 //! In reading order: `oracle` (the numbers are right), `errors` (whatever the upstream does), `kills` and `soak` (whatever
 //! becomes of the process), `disk` (of its state), `schemas` (whichever version wrote it) and `changes` (of its settings),
-//! `http`, `access`, `cli`, `stop`, `peers`, `starts`, `formats`, `scrapes` and `otlp` (other people's programs read what we
-//! write), `deploy` (how it is started), `grafana` (dashboards and rules), `rules`, `afternoon` and `alerting` (whoever is to be
-//! woken is, and nobody else).
+//! `http`, `access`, `page` (a browser shows it), `cli`, `stop`, `peers`, `starts`, `formats`, `scrapes` and `otlp` (other
+//! people's programs read what we write), `deploy` (how it is started), `grafana` (dashboards and rules), `rules`, `afternoon`
+//! and `alerting` (whoever is to be woken is, and nobody else).
 
 #![allow(clippy::unwrap_used, reason = "in a test a failure is what it should be")]
 
@@ -22,6 +22,7 @@ mod http;
 mod kills;
 mod oracle;
 mod otlp;
+mod page;
 mod peers;
 mod rules;
 mod schemas;

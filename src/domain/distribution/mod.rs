@@ -187,6 +187,14 @@ impl Distribution {
         Some(hdr.value_at_quantile(quantile).clamp(self.min, self.max))
     }
 
+    /// The times at these quantiles, which ascend, each as [`Distribution::quantile`] tells it, in one pass; nothing when
+    /// nothing was counted.
+    pub fn quantiles<'a>(&'a self, quantiles: &'a [f64]) -> impl Iterator<Item = u64> + 'a {
+        let hdr = self.hdr.iter().filter(|_| self.count > 0);
+        let told = hdr.flat_map(|hdr| hdr.value_at_quantiles(quantiles.iter().copied()));
+        told.map(|millis| millis.clamp(self.min, self.max))
+    }
+
     /// Exponential buckets at the layout's schema, or coarser where there would be more than `most` from the first to the
     /// last, empty ones between included: they are to be written one after the other.
     pub fn exponential(&self, most: usize) -> Exponential {
@@ -337,6 +345,14 @@ mod tests {
             // The middle of the rank's share, where no rounding of the quantile can reach the next value.
             let told = counted.quantile((rank as f64 + 0.5) / values.len() as f64).unwrap() as f64;
             prop_assert!((told - exact).abs() <= exact * 0.01, "told {told}, exact {exact}");
+        }
+
+        #[test]
+        fn quantiles_are_told_together_as_alone(values in prop::collection::vec(0..MAX_MILLIS, 0..200), mut quantiles in prop::collection::vec(0.0..=1.0f64, 0..40)) {
+            quantiles.sort_by(f64::total_cmp);
+            let counted = distribution(&[], 3, &values);
+            let alone: Vec<u64> = quantiles.iter().filter_map(|quantile| counted.quantile(*quantile)).collect();
+            prop_assert_eq!(counted.quantiles(&quantiles).collect::<Vec<_>>(), alone);
         }
 
         #[test]

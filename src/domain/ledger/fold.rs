@@ -131,6 +131,7 @@ impl Ledger {
         if !news.is_none() {
             let pair = self.pairs.count_in(entry.pair, start, seen_at);
             news.count_in(pair, start, reading, seen_at);
+            folded.events.add(news.events());
         } else if !entry.settled {
             // Its gauges are to be seen.
             self.pairs.wake(entry.pair, start);

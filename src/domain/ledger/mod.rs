@@ -29,6 +29,7 @@ use std::sync::Arc;
 
 use super::conversation::Origin;
 use super::distribution::Layout;
+use super::history::Events;
 use super::label::{RecordResult, Tally, UnknownField};
 use super::pair::Pair;
 use super::reading::Page;
@@ -100,6 +101,8 @@ pub struct Folded {
     pub records: Tally<RecordResult>,
     /// Values that became `other`.
     pub unknown_values: Tally<UnknownField>,
+    /// What was counted.
+    pub events: Events,
     /// How far the first record that is newly found outside its range lies from it, milliseconds; negative when before.
     pub outside_by: Option<i64>,
 }

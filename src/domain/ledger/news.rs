@@ -2,6 +2,7 @@
 
 use super::entry::Decision;
 use crate::domain::conversation::{Conversation, Origin, Reason, State};
+use crate::domain::history::Events;
 use crate::domain::pair::Pair;
 use crate::domain::time::UnixMillis;
 
@@ -22,6 +23,15 @@ pub(super) struct News {
 impl News {
     pub(super) fn is_none(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// What of it is told of a poll.
+    pub(super) fn events(&self) -> Events {
+        Events {
+            started: u64::from(self.started.is_some()),
+            replied: u64::from(self.reply.is_some()),
+            ended: u64::from(self.ended.is_some()),
+        }
     }
 
     /// Counts it all, as seen in this reading at `seen_at`. Series that the pair has not shown yet count from

@@ -2,6 +2,7 @@
 
 pub(crate) mod adder;
 pub(crate) mod alertmanager;
+pub(crate) mod chromium;
 pub(crate) mod collector;
 pub(crate) mod disk;
 pub(crate) mod expected;
