@@ -18,7 +18,7 @@ pub(super) fn read(env: &BTreeMap<String, String>, ignored: &dyn Fn(&str) -> boo
     for (name, text) in env.iter().filter(|(name, _)| name.starts_with(ENV_PREFIX)) {
         match known.get(name) {
             Some(setting) => {
-                layer.insert(setting.key, Given { text: text.clone(), source: Source::Environment(name.clone()) });
+                layer.insert(setting.key, Given { text: text.clone().into(), source: Source::Environment(name.clone()) });
             }
             None if name == CONFIG_FILE || name == REVISION || is_service_link(name, text) => {}
             None if ignored(&key_of(name)) => {}

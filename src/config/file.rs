@@ -95,7 +95,7 @@ impl Reading {
             scalar => self.scalar(setting, scalar).map(|text| vec![text]),
         };
         if let Some(texts) = text {
-            let given = Given { text: texts.join(","), source: Source::File(self.name.clone()) };
+            let given = Given { text: texts.join(",").into(), source: Source::File(self.name.clone()) };
             self.contents.layer.insert(key, given);
         }
     }

@@ -129,7 +129,7 @@ fn settle(sources: Sources<'_>) -> Settled<'_> {
     let file = file.or_else(named).map(|path| file::read(&path, read_file)).unwrap_or_default();
     let (own_env, unknown) = environment::read(env, &|key| profile.ignores(key));
     let flags: Layer = flags.into_iter().filter_map(|(key, text)| Some((key, by_flag(key, text)?))).collect();
-    let protocol = |layer: &'_ Layer| layer.get("otlp.protocol").map(|given| given.text.clone());
+    let protocol = |layer: &'_ Layer| layer.get("otlp.protocol").map(|given| given.text.to_string());
     let protocol_over = protocol(&flags).or_else(|| protocol(&own_env));
     let mut standard = otel::read(env, protocol_over.as_deref(), protocol(&file.layer).as_deref());
 
@@ -154,11 +154,11 @@ fn settle(sources: Sources<'_>) -> Settled<'_> {
 }
 
 fn by_flag(key: &str, text: String) -> Option<Given> {
-    Some(Given { text, source: Source::Flag(settings::setting(key)?.flag()?) })
+    Some(Given { text: text.into(), source: Source::Flag(settings::setting(key)?.flag()?) })
 }
 
 fn by_command(values: &[(&'static str, &'static str)]) -> Layer {
-    let given = |text: &str| Given { text: text.to_owned(), source: Source::Command };
+    let given = |text: &str| Given { text: text.to_owned().into(), source: Source::Command };
     values.iter().map(|(key, text)| (*key, given(text))).collect()
 }
 

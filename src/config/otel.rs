@@ -158,7 +158,7 @@ impl<'a> Reading<'a> {
         let mut layer = Layer::new();
         for (name, key, read) in rules {
             if let Some(text) = self.one(name, read) {
-                layer.insert(*key, Given { text, source: Source::Environment((*name).to_owned()) });
+                layer.insert(*key, Given { text: text.into(), source: Source::Environment((*name).to_owned()) });
             }
         }
         layer

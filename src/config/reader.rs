@@ -28,7 +28,7 @@ impl<'a> Reader<'a> {
         warnings: Vec<String>,
     ) -> Self {
         let fallback = |setting: &Setting| match setting.fallback {
-            Fallback::Value(text) => Some(Given { text: text.to_owned(), source: Source::Default }),
+            Fallback::Value(text) => Some(Given { text: text.to_owned().into(), source: Source::Default }),
             Fallback::Nothing(_) => None,
         };
         let settle = |setting: &'static Setting| {

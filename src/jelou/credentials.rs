@@ -6,7 +6,9 @@ use std::{fs, io};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
 use reqwest::header::HeaderValue;
+use zeroize::Zeroizing;
 
 use super::client::SetupError;
 use crate::config::api::{ApiSettings, AuthScheme};
@@ -53,15 +55,19 @@ impl Credentials {
         self.with(|current| current.secret != secret)
     }
 
-    /// Takes over what the file holds now; true if that is another secret. Without a file nothing can change.
+    /// Takes over what the file holds now; true if that is another secret. Without a file nothing can change; what goes
+    /// wrong is told with the setting and the file.
     pub(super) fn reload(&self) -> io::Result<bool> {
         let Some(path) = &self.file else { return Ok(false) };
-        let secret = read(path)?;
+        let told = |error: io::Error| {
+            io::Error::new(error.kind(), format!("api.client_secret_file {}: {error}", path.display()))
+        };
+        let secret = read(path).map_err(told)?;
         if self.with(|current| current.secret == secret) {
             return Ok(false);
         }
         let current = Current::new(&self.id, self.scheme, secret).ok_or_else(|| {
-            io::Error::new(io::ErrorKind::InvalidData, "the secret has characters that no header can carry")
+            told(io::Error::new(io::ErrorKind::InvalidData, "the secret has characters that no header can carry"))
         })?;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = current;
         Ok(true)
@@ -90,20 +96,33 @@ impl Credentials {
 impl Current {
     /// `None` if no header can carry them.
     fn new(id: &str, scheme: AuthScheme, secret: Secret) -> Option<Self> {
-        let pair = format!("{id}:{}", secret.expose());
+        let pair = Zeroizing::new(format!("{id}:{}", secret.expose()));
         let text = match scheme {
-            AuthScheme::Basic => format!("Basic {}", BASE64_STANDARD.encode(pair)),
+            AuthScheme::Basic => {
+                let token = Zeroizing::new(BASE64_STANDARD.encode(pair.as_bytes()));
+                Zeroizing::new(format!("Basic {}", *token))
+            }
             AuthScheme::Raw => pair,
         };
-        let mut header = HeaderValue::from_str(&text).ok()?;
+        // Owned so, its memory is overwritten when the last copy of the header is dropped.
+        let mut header = HeaderValue::from_maybe_shared(Bytes::from_owner(Text(text))).ok()?;
         header.set_sensitive(true);
         Some(Self { secret, header })
     }
 }
 
+/// Text as bytes.
+struct Text(Zeroizing<String>);
+
+impl AsRef<[u8]> for Text {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
 /// The file's text without the line break at its end. An empty file is a secret half replaced, not an empty secret.
 fn read(path: &Path) -> io::Result<Secret> {
-    let text = fs::read_to_string(path)?;
+    let text = Zeroizing::new(fs::read_to_string(path)?);
     match text.trim_end_matches(['\r', '\n']) {
         "" => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is empty")),
         secret => Ok(Secret::new(secret.to_owned())),

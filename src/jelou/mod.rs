@@ -6,7 +6,7 @@
 //! * `request`: the two dialects of the question
 //! * [`decode`]: the body of an answer to rows; [`wire`] and [`lenient`] are its types, [`dates`] reads its dates
 //! * [`error`]: everything that can go wrong, and what to make of it
-//! * [`credentials`]: who asks
+//! * [`credentials`]: who asks; `transport`: by which connection
 //! * [`budget`]: how often anyone may ask
 
 pub mod budget;
@@ -20,6 +20,7 @@ mod message;
 mod names;
 mod request;
 mod salvage;
+mod transport;
 #[cfg(test)]
 mod tests;
 pub mod wire;

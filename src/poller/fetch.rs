@@ -32,15 +32,15 @@ pub trait Upstream: Send + Sync + 'static {
     /// One page of the conversations that started within the range; the first page is 1.
     fn conversations(&self, range: Range, page: u32) -> impl Future<Output = Result<Page, ApiError>> + Send;
 
-    /// Reads the secret again; true when it is another one now.
+    /// Reads the files of the credentials again; true when they are others now.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read.
-    fn reload_secret(&self) -> io::Result<bool>;
+    /// When one cannot be used.
+    fn reload_credentials(&self) -> io::Result<bool>;
 
-    /// Whether the secret's file is another one than the one that was read.
-    fn secret_file_changed(&self) -> bool;
+    /// Whether these files hold something else than what is in use.
+    fn credentials_changed(&self) -> bool;
 }
 
 impl Upstream for crate::jelou::Client {
@@ -48,12 +48,12 @@ impl Upstream for crate::jelou::Client {
         Self::conversations(self, range, page).await
     }
 
-    fn reload_secret(&self) -> io::Result<bool> {
-        Self::reload_secret(self)
+    fn reload_credentials(&self) -> io::Result<bool> {
+        Self::reload_credentials(self)
     }
 
-    fn secret_file_changed(&self) -> bool {
-        Self::secret_file_changed(self)
+    fn credentials_changed(&self) -> bool {
+        Self::credentials_changed(self)
     }
 }
 
@@ -92,8 +92,10 @@ pub(super) struct Fetcher<U> {
     distrust_said: bool,
     /// The poll that requests belong to.
     traces: Traces,
-    /// The secret's file was found to hold another secret than the one that was refused.
-    new_secret: bool,
+    /// The files were found to hold other credentials than those that were in use.
+    new_credentials: bool,
+    /// What was last said to be wrong with them.
+    unusable: Option<String>,
 }
 
 impl<U: Upstream> Fetcher<U> {
@@ -104,7 +106,7 @@ impl<U: Upstream> Fetcher<U> {
         jitter: Box<dyn FnMut() -> f64 + Send>,
     ) -> Self {
         let traces = Traces::off();
-        Self { upstream, budget, clock, jitter, silent_until: None, distrust_said: false, traces, new_secret: false }
+        Self { upstream, budget, clock, jitter, silent_until: None, distrust_said: false, traces, new_credentials: false, unusable: None }
     }
 
     /// What is asked from here on belongs to this poll.
@@ -116,9 +118,36 @@ impl<U: Upstream> Fetcher<U> {
         &self.upstream
     }
 
-    /// Whether another secret has been read since this was asked last.
-    pub(super) const fn take_new_secret(&mut self) -> bool {
-        std::mem::replace(&mut self.new_secret, false)
+    /// Whether other credentials have been read since this was asked last.
+    pub(super) const fn take_new_credentials(&mut self) -> bool {
+        std::mem::replace(&mut self.new_credentials, false)
+    }
+
+    /// Reads the files of the credentials again. What is wrong with them is said once.
+    fn reload_credentials(&mut self) {
+        match self.upstream.reload_credentials() {
+            Ok(changed) => {
+                self.unusable = None;
+                if changed {
+                    self.new_credentials = true;
+                    info!("the files of the credentials hold others now; these are used from here on");
+                }
+            }
+            Err(error) => {
+                let why = Some(error.to_string());
+                if self.unusable != why {
+                    warn!(%error, "the files of the credentials cannot be used; those read before stay in use");
+                }
+                self.unusable = why;
+            }
+        }
+    }
+
+    /// A poll begins: credentials that were replaced are taken over.
+    pub(super) fn refresh(&mut self) {
+        if self.upstream.credentials_changed() {
+            self.reload_credentials();
+        }
     }
 
     /// Until when the upstream asked not to be asked, if that is later than this.
@@ -237,14 +266,7 @@ impl<U: Upstream> Fetcher<U> {
             span.failed(&error);
             own.api_requests.count(error.outcome());
             if error.outcome() == Outcome::Unauthorized {
-                match self.upstream.reload_secret() {
-                    Ok(true) => {
-                        self.new_secret = true;
-                        info!("the secret's file holds another secret now; it is used from the next poll on");
-                    }
-                    Ok(false) => {}
-                    Err(error) => warn!(%error, "api.client_secret_file cannot be read again"),
-                }
+                self.reload_credentials();
             }
             let backoff = retry::delay(attempt, (self.jitter)());
             // Cut before it is added to an instant, which must not overflow, and as the budget cuts it.

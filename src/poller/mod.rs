@@ -156,8 +156,8 @@ impl<U: Upstream> Poller<U> {
                 Err(error) if error.is_refusal() => refusals += 1,
                 _ => refusals = 0,
             }
-            if self.fetcher.take_new_secret() {
-                // It has not been refused yet, so it is tried at once.
+            if self.fetcher.take_new_credentials() {
+                // They have not been refused yet, so they are tried at once.
                 refusals = refusals.min(REFUSALS - 1);
             }
             sleep_until(began + self.settings.interval).await;
@@ -166,10 +166,10 @@ impl<U: Upstream> Poller<U> {
                     warn!(
                         every = ?REFUSED_INTERVAL,
                         "the upstream has refused {REFUSALS} polls in a row: it is asked less often until \
-                         api.client_secret_file changes or it answers"
+                         the credentials change or it answers"
                     );
                 }
-                while began.elapsed() < REFUSED_INTERVAL && !self.fetcher.upstream().secret_file_changed() {
+                while began.elapsed() < REFUSED_INTERVAL && !self.fetcher.upstream().credentials_changed() {
                     sleep_until(Instant::now() + self.settings.interval.min(Duration::from_secs(10))).await;
                 }
             }
@@ -200,6 +200,7 @@ impl<U: Upstream> Poller<U> {
         self.trace = self.traces.poll();
         self.fetcher.trace(&self.trace);
         self.notice_step(began);
+        self.fetcher.refresh();
         self.own.last_poll = Some(self.clock.now());
         self.ledger.begin_poll();
 

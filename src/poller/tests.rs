@@ -110,11 +110,11 @@ impl Upstream for Fake {
         })
     }
 
-    fn reload_secret(&self) -> io::Result<bool> {
+    fn reload_credentials(&self) -> io::Result<bool> {
         Ok(false)
     }
 
-    fn secret_file_changed(&self) -> bool {
+    fn credentials_changed(&self) -> bool {
         self.world().secret_changed
     }
 }
