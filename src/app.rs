@@ -2,6 +2,7 @@
 
 pub(crate) mod assemble;
 mod demo;
+mod reload;
 mod tasks;
 
 use std::fmt;
@@ -15,7 +16,7 @@ use tracing::{info, warn};
 
 use crate::cli::{Command, Invocation};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, LogFormat};
+use crate::config::{Config, LogFormat, LogSettings};
 use crate::domain::label::LogLevel;
 use crate::http::{self, HttpState};
 use crate::live::LiveStats;
@@ -25,6 +26,7 @@ use crate::push::{self, PushError};
 use crate::render::exposition::{self, Format, Options};
 use crate::store::StoreError;
 use assemble::Assembled;
+use reload::{Reloader, Source};
 use tasks::{Stopped, Tasks, Turn};
 
 /// Why the process ends with status 1.
@@ -98,18 +100,17 @@ impl std::error::Error for AppError {}
 ///
 /// Whatever ends the process with status 1.
 pub fn run(invocation: Invocation) -> Result<(), AppError> {
-    let Invocation { command, config } = invocation;
+    let Invocation { command, config, origin } = invocation;
     if command == Command::CheckConfig {
         return check_config(&config);
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let live = Arc::new(LiveStats::new(config.otlp.endpoint.is_some() && command != Command::Once));
-    let format = match config.log.format {
-        LogFormat::Logfmt => logging::LogFormat::Logfmt,
-        LogFormat::Json => logging::LogFormat::Json,
-    };
-    logging::init(log_level(config.log.level), format, Arc::clone(&clock), Arc::clone(&live))
+    live.config_loaded(clock.now());
+    let (level, format) = log_settings(&config.log);
+    let log = logging::init(level, format, Arc::clone(&clock), Arc::clone(&live))
         .map_err(|error| AppError::Setup(error.to_string()))?;
+    let source = Source { read: Box::new(move || origin.read_again()), log };
     for warning in &config.warnings {
         warn!("{warning}");
     }
@@ -121,9 +122,9 @@ pub fn run(invocation: Invocation) -> Result<(), AppError> {
         .map_err(|error| AppError::Setup(error.to_string()))?;
     let result = runtime.block_on(async {
         match command {
-            Command::Run | Command::CheckConfig => serve(config, clock, live).await,
+            Command::Run | Command::CheckConfig => serve(config, source, clock, live).await,
             Command::Once => once(config, clock, live).await,
-            Command::Demo(options) => demo::demo(options, config, clock, live).await,
+            Command::Demo(options) => demo::demo(options, config, source, clock, live).await,
             Command::Simulate(options) => demo::simulate(options, clock).await,
         }
     });
@@ -141,10 +142,10 @@ fn check_config(config: &Config) -> Result<(), AppError> {
 }
 
 /// Polls, serves and pushes until the process is told to stop.
-async fn serve(config: Config, clock: Arc<dyn Clock>, live: Arc<LiveStats>) -> Result<(), AppError> {
+async fn serve(config: Config, source: Source, clock: Arc<dyn Clock>, live: Arc<LiveStats>) -> Result<(), AppError> {
     let stop = tasks::stop_signal()?;
     let bound = bind(&config).await?;
-    serve_on(bound, config, clock, live, stop).await
+    serve_on(bound, config, source, clock, live, stop).await
 }
 
 async fn bind(config: &Config) -> Result<TcpListener, AppError> {
@@ -159,6 +160,7 @@ fn unheard(address: String, error: io::Error) -> AppError {
 async fn serve_on(
     listener: TcpListener,
     config: Config,
+    source: Source,
     clock: Arc<dyn Clock>,
     live: Arc<LiveStats>,
     stop: impl Future<Output = &'static str>,
@@ -167,8 +169,15 @@ async fn serve_on(
     let Assembled { poller, snapshots, instance_id, spans } = assemble::poller(&config, &clock)?;
     let options = Options { openmetrics_created: config.web.openmetrics_created };
     let path = &*config.web.telemetry_path;
-    let state = HttpState::new(snapshots.clone(), Arc::clone(&clock), Arc::clone(&live), path, options);
+    let mut state = HttpState::new(snapshots.clone(), Arc::clone(&clock), Arc::clone(&live), path, options);
     let push = assemble::push_options(&config, &instance_id);
+    let (path, enable_reload) = (config.web.telemetry_path.clone(), config.web.enable_reload);
+    let hangups = tasks::hangups()?;
+    let reloader = Reloader::new(source, config, poller.updates(), Arc::clone(&clock), Arc::clone(&live));
+    let reload: http::Reload = Arc::new(move || reloader.reload());
+    if enable_reload {
+        state = state.reloading(Arc::clone(&reload));
+    }
 
     let mut tasks = Tasks::new();
     tasks.spawn_until_stop("web server", Turn::Last, |stopped: Stopped| async move {
@@ -188,6 +197,7 @@ async fn serve_on(
             Ok(())
         });
     }
+    tasks.spawn_until_stop("reload", Turn::First, |stopped: Stopped| reload::at_each(hangups, reload, stopped.wait()));
     // What it has read is folded and published walk by walk, so it can be dropped wherever it stands.
     tasks.spawn_until_stop("poller", Turn::First, |stopped: Stopped| async move {
         tokio::select! {
@@ -195,7 +205,7 @@ async fn serve_on(
             () = stopped.wait() => Ok(()),
         }
     });
-    info!(%address, path = config.web.telemetry_path, version = crate::cli::VERSION, "listening");
+    info!(%address, path, version = crate::cli::VERSION, "listening");
     tasks.run_until(stop).await
 }
 
@@ -213,6 +223,14 @@ async fn once(config: Config, clock: Arc<dyn Clock>, live: Arc<LiveStats>) -> Re
     let process = ProcessCollector::for_self().collect();
     metrics.extend(exposition::fresh(Format::Text, options, &snapshot, &live.live(), &process));
     io::stdout().lock().write_all(&metrics).map_err(AppError::Output)
+}
+
+fn log_settings(log: &LogSettings) -> (LogLevel, logging::LogFormat) {
+    let format = match log.format {
+        LogFormat::Logfmt => logging::LogFormat::Logfmt,
+        LogFormat::Json => logging::LogFormat::Json,
+    };
+    (log_level(log.level), format)
 }
 
 const fn log_level(level: tracing::Level) -> LogLevel {

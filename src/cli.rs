@@ -11,7 +11,7 @@ use clap::{Arg, ArgMatches, value_parser};
 
 use crate::config::settings::{Fallback, Kind, Setting};
 use crate::config::values::listen_address;
-use crate::config::{Config, Profile, SETTINGS, Sources};
+use crate::config::{Config, Problems, Profile, SETTINGS, Sources};
 
 /// The version of the program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -59,6 +59,36 @@ pub struct Invocation {
     pub command: Command,
     /// The settings, checked.
     pub config: Config,
+    /// Where they were given.
+    pub origin: Origin,
+}
+
+/// Where the settings were given, besides the environment.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    flags: BTreeMap<&'static str, String>,
+    file: Option<PathBuf>,
+    profile: Profile,
+}
+
+impl Origin {
+    /// Reads the settings once more, with the environment of this process.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with them.
+    pub fn read_again(&self) -> Result<Config, Problems> {
+        self.read(&environment(), &|path| std::fs::read_to_string(path))
+    }
+
+    fn read(
+        &self,
+        env: &BTreeMap<String, String>,
+        read_file: &dyn Fn(&Path) -> io::Result<String>,
+    ) -> Result<Config, Problems> {
+        let Self { flags, file, profile } = self.clone();
+        Config::read(Sources { flags, env, file, read_file, profile })
+    }
 }
 
 /// Why nothing is to be run.
@@ -89,10 +119,13 @@ impl fmt::Display for Stop {
 
 /// Reads the arguments and the environment of this process.
 pub fn parse_process() -> Result<Invocation, Stop> {
+    parse(std::env::args_os(), &environment(), &|path| std::fs::read_to_string(path))
+}
+
+fn environment() -> BTreeMap<String, String> {
     // A name or value that is not Unicode belongs to somebody else, or is refused for what became of it.
     let text = |os: OsString| os.to_string_lossy().into_owned();
-    let env = std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect();
-    parse(std::env::args_os(), &env, &|path| std::fs::read_to_string(path))
+    std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
 }
 
 /// Reads arguments (the program's name first) and environment; `read_file` is all that it touches besides.
@@ -118,9 +151,9 @@ pub fn parse(
     let flag = |setting: &Setting| Some((setting.key, matches.get_one::<String>(setting.key)?.clone()));
     let flags = SETTINGS.iter().filter(|setting| !setting.secret).filter_map(flag).collect();
     let file = matches.get_one::<PathBuf>("config.file").cloned();
-    let config = Config::read(Sources { flags, env, file, read_file, profile })
-        .map_err(|problems| Stop::Unusable(format!("error: {problems}")))?;
-    Ok(Invocation { command, config })
+    let origin = Origin { flags, file, profile };
+    let config = origin.read(env, read_file).map_err(|problems| Stop::Unusable(format!("error: {problems}")))?;
+    Ok(Invocation { command, config, origin })
 }
 
 fn seed(matches: &ArgMatches) -> Option<u64> {

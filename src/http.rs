@@ -34,6 +34,9 @@ mod tests;
 
 pub use server::serve;
 
+/// Reads the configuration again; what is said of it, whether it holds now or not. It may block.
+pub type Reload = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
+
 /// What the answers are made of.
 pub struct HttpState {
     snapshots: watch::Receiver<Arc<Snapshot>>,
@@ -42,6 +45,7 @@ pub struct HttpState {
     telemetry_path: String,
     options: Options,
     cache: cache::Cache,
+    reload: Option<Reload>,
     /// One reading at a time, short as it is: two at once would both count the seconds that are new.
     process: Mutex<ProcessCollector>,
 }
@@ -62,8 +66,14 @@ impl HttpState {
             telemetry_path: telemetry_path.into(),
             options,
             cache: cache::Cache::new(options),
+            reload: None,
             process: Mutex::new(ProcessCollector::for_self()),
         }
+    }
+
+    /// Lets `POST /-/reload` do this.
+    pub fn reloading(self, reload: Reload) -> Self {
+        Self { reload: Some(reload), ..self }
     }
 
     /// The answer that the server gives; for whoever wants it without a connection.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tracing::info;
 
+use super::reload::Source;
 use super::{AppError, bind, serve_on, tasks, unheard};
 use crate::cli::{DemoOptions, SimulateOptions};
 use crate::clock::Clock;
@@ -18,6 +19,7 @@ use crate::simulator::{Simulator, SimulatorOptions};
 pub(super) async fn demo(
     options: DemoOptions,
     mut config: Config,
+    mut source: Source,
     clock: Arc<dyn Clock>,
     live: Arc<LiveStats>,
 ) -> Result<(), AppError> {
@@ -25,9 +27,20 @@ pub(super) async fn demo(
     let seed = options.seed.unwrap_or_else(|| fastrand::u64(..));
     let simulator = start(SimulatorOptions { seed, ..SimulatorOptions::demo() }, "127.0.0.1:0", &clock).await?;
     let world = SimulatorOptions::demo();
-    config.api.url = simulator.base_url();
-    config.api.client_id = Some(world.client_id);
-    config.api.client_secret = Some(Secret::new(world.client_secret));
+    let url = simulator.base_url();
+    let aim = move |config: &mut Config| {
+        config.api.url.clone_from(&url);
+        config.api.client_id = Some(world.client_id.clone());
+        config.api.client_secret = Some(Secret::new(world.client_secret.clone()));
+    };
+    aim(&mut config);
+    let read = source.read;
+    source.read = Box::new(move || {
+        read().map(|mut config| {
+            aim(&mut config);
+            config
+        })
+    });
     let listener = bind(&config).await?;
     let address = listener.local_addr().map_err(|error| unheard(config.web.listen_address.clone(), error))?;
     let metrics = &config.web.telemetry_path;
@@ -38,7 +51,7 @@ pub(super) async fn demo(
         config.poll.interval,
         simulator.base_url(),
     ))?;
-    let result = serve_on(listener, config, clock, live, stop).await;
+    let result = serve_on(listener, config, source, clock, live, stop).await;
     simulator.stop().await;
     result
 }

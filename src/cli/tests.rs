@@ -56,7 +56,7 @@ fn flags_stand_before_and_behind_the_command() {
         ["once", "--config.file", "c.yml", "--log.level=debug", "--metrics.native-histogram-schema", "-4"],
         ["--config.file", "c.yml", "--metrics.native-histogram-schema", "-4", "--log.level=debug", "once"],
     ] {
-        let Invocation { command, config } = run(&args).unwrap();
+        let Invocation { command, config, .. } = run(&args).unwrap();
         assert_eq!(command, Command::Once);
         assert_eq!((config.poll.interval.as_secs(), config.metrics.schema), (7, -4));
         assert_eq!(config.log.level, tracing::Level::DEBUG);

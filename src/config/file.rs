@@ -127,7 +127,7 @@ mod tests {
 
     fn parse(text: &str) -> (Vec<String>, Vec<String>) {
         let contents = read(Path::new("c.yml"), &|_| Ok(text.to_owned()));
-        let values = contents.layer.iter().map(|(key, given)| format!("{key}={}", given.text)).collect();
+        let values = contents.layer.iter().map(|(key, given)| format!("{key}={}", *given.text)).collect();
         (values, contents.problems.iter().map(ToString::to_string).collect())
     }
 

@@ -16,6 +16,7 @@ mod given;
 mod nearest;
 mod otel;
 mod reader;
+mod texts;
 pub(crate) mod values;
 mod yaml;
 
@@ -48,8 +49,9 @@ pub use poll::PollSettings;
 pub use problem::{Problem, Problems};
 pub use profile::Profile;
 pub use secret::Secret;
-pub use settings::{SETTINGS, markdown_table};
+pub use settings::{SETTINGS, Setting, markdown_table};
 pub use state::StateSettings;
+use texts::Texts;
 pub use web::WebSettings;
 
 /// Everything that can be set, checked.
@@ -71,6 +73,7 @@ pub struct Config {
     pub log: LogSettings,
     /// What was given and has no effect, to be logged.
     pub warnings: Vec<String>,
+    texts: Texts,
 }
 
 /// Where settings come from.
@@ -109,10 +112,27 @@ impl Config {
             (Some(api), Some(poll), Some(state), Some(web), Some(otlp), Some(metrics), Some(log))
                 if from.problems.is_empty() =>
             {
-                Ok(Self { api, poll, state, web, otlp, metrics, log, warnings: from.warnings })
+                Ok(Self {
+                    api,
+                    poll,
+                    state,
+                    web,
+                    otlp,
+                    metrics,
+                    log,
+                    warnings: from.warnings,
+                    texts: Texts::new(from.values),
+                })
             }
             _ => Err(Problems(from.problems)),
         }
+    }
+}
+
+impl Config {
+    /// The settings in which another configuration differs from this one, by what was given.
+    pub fn differs_from<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'static Setting> + 'a {
+        self.texts.differing(&other.texts)
     }
 }
 

@@ -13,7 +13,7 @@ use super::settings::{Fallback, Kind, SETTINGS, Setting, setting};
 ///
 /// A method answers `None` when it has noted a problem. Readers ask for all that they need before they give up.
 pub(super) struct Reader<'a> {
-    values: Layer,
+    pub(super) values: Layer,
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<String>,
     read_file: &'a dyn Fn(&Path) -> io::Result<String>,

@@ -106,6 +106,11 @@ impl Setting {
         (!self.secret).then(|| self.key.replace('_', "-"))
     }
 
+    /// Whether it holds from the start of the process to its end.
+    pub fn needs_restart(&self) -> bool {
+        matches!(self.section(), "state" | "web" | "otlp") || self.key == "api.account"
+    }
+
     /// The name of the environment variable.
     pub fn env(&self) -> String {
         format!("{ENV_PREFIX}{}", self.key.replace('.', "_").to_uppercase())
@@ -180,6 +185,8 @@ pub const SETTINGS: &[Setting] = &[
     S::new("web.listen_address", Kind::Address, Value("0.0.0.0:10110"), "`host:port`; port 0 picks one and the log names it"),
     S::new("web.telemetry_path", Kind::Path, Value("/metrics"), "where the metrics are served"),
     S::new("web.openmetrics_created", Kind::Switch, Value("false"), "`_created` lines in OpenMetrics, which Prometheus stores as series of their own; protobuf and OTLP always carry start times"),
+    S::new("web.enable_reload", Kind::Switch, Value("false"),
+        "`POST /-/reload` reads the configuration again, as SIGHUP always does"),
     S::new("otlp.endpoint", Kind::Url, Nothing("none (off)"),
         "where to push: base URL for HTTP (`/v1/metrics` is appended), target for gRPC; the standard `OTEL_*` variables work too"),
     S::new("otlp.protocol", Kind::Choice(&["http/protobuf", "grpc", "http/json"]), Value("http/protobuf"),

@@ -12,10 +12,12 @@ pub struct WebSettings {
     pub telemetry_path: String,
     /// Whether OpenMetrics tells start times in lines of their own.
     pub openmetrics_created: bool,
+    /// Whether whoever reaches the port may have the configuration read again.
+    pub enable_reload: bool,
 }
 
 /// Paths that serve something else.
-const TAKEN: [&str; 3] = ["/", "/-/healthy", "/-/ready"];
+const TAKEN: [&str; 4] = ["/", "/-/healthy", "/-/ready", "/-/reload"];
 
 /// Reads the section.
 pub(super) fn read(from: &mut Reader<'_>) -> Option<WebSettings> {
@@ -25,9 +27,11 @@ pub(super) fn read(from: &mut Reader<'_>) -> Option<WebSettings> {
         path => Ok(path),
     });
     let openmetrics_created = from.value("web.openmetrics_created", switch);
+    let enable_reload = from.value("web.enable_reload", switch);
     Some(WebSettings {
         listen_address: listen_address?,
         telemetry_path: telemetry_path?,
         openmetrics_created: openmetrics_created?,
+        enable_reload: enable_reload?,
     })
 }

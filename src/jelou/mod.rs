@@ -20,11 +20,11 @@ mod message;
 mod names;
 mod request;
 mod salvage;
-mod transport;
 #[cfg(test)]
 mod tests;
+mod transport;
 pub mod wire;
 
 pub use budget::Budget;
-pub use client::Client;
+pub use client::{Client, SetupError};
 pub use error::ApiError;

@@ -69,7 +69,8 @@ impl Transport {
 }
 
 fn client(texts: &TlsTexts, timeout: Duration, past_proxies: bool) -> Result<reqwest::Client, SetupError> {
-    let tls = tls::config_with(texts, &[b"h2", b"http/1.1"]).map_err(|error| SetupError::TlsFiles(error.to_string()))?;
+    let tls =
+        tls::config_with(texts, &[b"h2", b"http/1.1"]).map_err(|error| SetupError::TlsFiles(error.to_string()))?;
     let mut builder = reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .user_agent(USER_AGENT)

@@ -106,12 +106,29 @@ impl<U: Upstream> Fetcher<U> {
         jitter: Box<dyn FnMut() -> f64 + Send>,
     ) -> Self {
         let traces = Traces::off();
-        Self { upstream, budget, clock, jitter, silent_until: None, distrust_said: false, traces, new_credentials: false, unusable: None }
+        Self {
+            upstream,
+            budget,
+            clock,
+            jitter,
+            silent_until: None,
+            distrust_said: false,
+            traces,
+            new_credentials: false,
+            unusable: None,
+        }
     }
 
     /// What is asked from here on belongs to this poll.
     pub(super) fn trace(&mut self, poll: &Traces) {
         self.traces = poll.clone();
+    }
+
+    /// Asks this one from here on, so often.
+    pub(super) fn go_on_by(&mut self, upstream: U, requests_per_second: f64) {
+        self.upstream = upstream;
+        self.budget.set_rate(requests_per_second);
+        (self.distrust_said, self.unusable) = (false, None);
     }
 
     pub(super) const fn upstream(&self) -> &U {

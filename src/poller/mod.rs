@@ -12,6 +12,7 @@ mod slow;
 #[cfg(test)]
 mod tests;
 mod traces;
+mod update;
 mod walks;
 
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub use fetch::Upstream;
 use keep::{Keeper, Shown};
 pub use report::PollError;
 pub use traces::Traces;
+pub use update::{Update, Updates};
 
 /// Refused polls in a row after which polling slows down.
 const REFUSALS: u32 = 5;
@@ -104,6 +106,7 @@ pub struct Poller<U> {
     /// When the last poll began, by the clock that never steps and by the local one.
     last_began: Option<(Instant, UnixMillis)>,
     publish: watch::Sender<Arc<Snapshot>>,
+    updates: Updates<U>,
 }
 
 /// Until when a poll may do what.
@@ -143,6 +146,7 @@ impl<U: Upstream> Poller<U> {
             traces,
             last_began: None,
             publish,
+            updates: Updates::new(),
         };
         (poller, snapshots)
     }
@@ -151,6 +155,7 @@ impl<U: Upstream> Poller<U> {
     pub async fn run(mut self) {
         let mut refusals = 0;
         loop {
+            self.take_update();
             let began = Instant::now();
             match self.poll(self.deadlines(began)).await {
                 Err(error) if error.is_refusal() => refusals += 1,
@@ -160,18 +165,42 @@ impl<U: Upstream> Poller<U> {
                 // They have not been refused yet, so they are tried at once.
                 refusals = refusals.min(REFUSALS - 1);
             }
-            sleep_until(began + self.settings.interval).await;
-            if refusals >= REFUSALS {
-                if refusals == REFUSALS {
-                    warn!(
-                        every = ?REFUSED_INTERVAL,
-                        "the upstream has refused {REFUSALS} polls in a row: it is asked less often until \
-                         the credentials change or it answers"
-                    );
-                }
-                while began.elapsed() < REFUSED_INTERVAL && !self.fetcher.upstream().credentials_changed() {
-                    sleep_until(Instant::now() + self.settings.interval.min(Duration::from_secs(10))).await;
-                }
+            refusals = self.rest(began, refusals).await;
+        }
+    }
+
+    /// Waits until the next poll is due, by the settings that hold then, after so many refused ones in a row; these are
+    /// fewer if what was refused has changed.
+    async fn rest(&mut self, began: Instant, refusals: u32) -> u32 {
+        let mut updated = false;
+        while self.pause(began + self.settings.interval).await {
+            updated = true;
+        }
+        if refusals < REFUSALS {
+            return refusals;
+        }
+        if refusals == REFUSALS && !updated {
+            warn!(
+                every = ?REFUSED_INTERVAL,
+                "the upstream has refused {REFUSALS} polls in a row: it is asked less often until the credentials change \
+                 or it answers"
+            );
+        }
+        while !updated && began.elapsed() < REFUSED_INTERVAL && !self.fetcher.upstream().credentials_changed() {
+            updated = self.pause(Instant::now() + self.settings.interval.min(Duration::from_secs(10))).await;
+        }
+        if updated { REFUSALS - 1 } else { refusals }
+    }
+
+    /// Sleeps until then; true if it was woken by settings that hold now.
+    async fn pause(&mut self, until: Instant) -> bool {
+        loop {
+            tokio::select! {
+                () = sleep_until(until) => return false,
+                () = self.updates.came() => {}
+            }
+            if self.take_update() {
+                return true;
             }
         }
     }

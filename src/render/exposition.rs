@@ -97,8 +97,13 @@ pub fn fresh(format: Format, options: Options, snapshot: &Snapshot, live: &Live,
 }
 
 const fn is_live(id: FamilyId) -> bool {
-    use FamilyId::{HttpRequests, LogMessages, OtlpExports, OtlpLastSuccess};
-    matches!(id, OtlpExports | OtlpLastSuccess | HttpRequests | LogMessages)
+    use FamilyId::{
+        ConfigReloadSuccess, ConfigReloadSuccessful, HttpRequests, LogMessages, OtlpExports, OtlpLastSuccess,
+    };
+    matches!(
+        id,
+        OtlpExports | OtlpLastSuccess | ConfigReloadSuccessful | ConfigReloadSuccess | HttpRequests | LogMessages
+    )
 }
 
 /// The family, or nothing when it has no point.

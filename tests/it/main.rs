@@ -1,9 +1,10 @@
 //! The whole exporter against whole counterparts: a simulated upstream in this process, the real binary, real servers.
 //!
-//! In reading order: `oracle` (the numbers are right), `errors` (whatever the upstream does), `kills` and `soak` (whatever
-//! becomes of the process), `disk` (of its state), `schemas` (whichever version wrote it) and `changes` (of its settings),
-//! `http`, `cli`, `stop`, `peers`, `starts`, `formats` and `scrapes` (other people's programs read what we write), `grafana`
-//! (dashboards and rules), `rules`, `afternoon` and `alerting` (whoever is to be woken is, and nobody else).
+//! In reading order: `oracle` (the numbers are right), `errors` (whatever the upstream does), `upstream` (how it is
+//! reached), `kills` and `soak` (whatever becomes of the process), `disk` (of its state), `schemas` (whichever version wrote it),
+//! `changes` and `reload` (of its settings), `http`, `cli`, `stop`, `peers`, `starts`, `formats` and `scrapes` (other people's
+//! programs read what we write), `grafana` (dashboards and rules), `rules`, `afternoon` and `alerting` (whoever is to be woken
+//! is, and nobody else).
 
 #![allow(clippy::unwrap_used, reason = "in a test a failure is what it should be")]
 
@@ -20,6 +21,7 @@ mod http;
 mod kills;
 mod oracle;
 mod peers;
+mod reload;
 mod rules;
 mod schemas;
 mod scrapes;
@@ -27,3 +29,4 @@ mod soak;
 mod starts;
 mod stop;
 mod support;
+mod upstream;

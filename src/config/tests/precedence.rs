@@ -31,6 +31,7 @@ const VALUES: &[(&str, &str, &str)] = &[
     ("web.listen_address", "a:1", "b:2"),
     ("web.telemetry_path", "/a", "/b"),
     ("web.openmetrics_created", "true", "false"),
+    ("web.enable_reload", "true", "false"),
     ("otlp.endpoint", "http://a", "http://b"),
     ("otlp.protocol", "grpc", "http/protobuf"),
     ("otlp.interval", "7s", "8s"),

@@ -54,6 +54,7 @@ fn each_bad_value_is_refused_with_its_key_and_a_way_out() {
         ("web.telemetry_path", "/", "something else is served there; /metrics is usual"),
         ("web.telemetry_path", "/-/healthy", "something else is served there"),
         ("web.telemetry_path", "/-/ready", "something else is served there"),
+        ("web.telemetry_path", "/-/reload", "something else is served there"),
         (
             "otlp.endpoint",
             "collector:4317",
