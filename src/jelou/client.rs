@@ -83,6 +83,9 @@ impl Client {
         if !response.status().is_success() {
             return Err(self.refused(response).await);
         }
+        if let Some(credentials) = &self.credentials {
+            credentials.accepted(sent_at);
+        }
         let server_date = server_date(response.headers());
         let body = self.body(response).await?;
         let decoded = decode(&body, range, self.listing.zone()).map_err(|error| self.redact_body(error))?;
@@ -103,6 +106,12 @@ impl Client {
     /// Whether these files hold something else than what is in use. Cheap enough for every poll.
     pub fn credentials_changed(&self) -> bool {
         self.credentials.as_ref().is_some_and(Credentials::file_changed) || self.transport.files_changed()
+    }
+
+    /// What is known about an error besides what it says: of refused credentials, where they come from and how they fared.
+    pub fn hint(&self, error: &ApiError) -> Option<String> {
+        let refused = matches!(error, ApiError::Unauthorized { .. });
+        self.credentials.as_ref().filter(|_| refused).map(|credentials| credentials.hint(self.clock.now()))
     }
 
     async fn body(&self, mut response: Response) -> Result<Vec<u8>, ApiError> {

@@ -1,6 +1,7 @@
 //! Who asks: a client id and a secret, from the settings or from a file that may change while the exporter runs.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{PoisonError, RwLock};
 use std::{fs, io};
 
@@ -13,6 +14,7 @@ use zeroize::Zeroizing;
 use super::client::SetupError;
 use crate::config::api::{ApiSettings, AuthScheme};
 use crate::config::secret::Secret;
+use crate::domain::time::UnixMillis;
 
 /// The credentials as they are at present.
 pub(super) struct Credentials {
@@ -25,6 +27,8 @@ pub(super) struct Credentials {
 struct Current {
     secret: Secret,
     header: HeaderValue,
+    /// When the upstream last accepted them, milliseconds; 0 when it never did.
+    accepted_at: AtomicI64,
 }
 
 impl Credentials {
@@ -73,6 +77,27 @@ impl Credentials {
         Ok(true)
     }
 
+    /// The upstream has accepted what is in use.
+    pub(super) fn accepted(&self, now: UnixMillis) {
+        self.with(|current| current.accepted_at.store(now.0, Ordering::Relaxed));
+    }
+
+    /// When it last did.
+    pub(super) fn accepted_at(&self) -> Option<UnixMillis> {
+        let at = self.with(|current| current.accepted_at.load(Ordering::Relaxed));
+        (at != 0).then_some(UnixMillis(at))
+    }
+
+    /// Where the secret is read from, if from a file.
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// Whether white space surrounds the secret, which nobody sees.
+    pub(super) fn has_blank_ends(&self) -> bool {
+        self.with(|current| current.secret.expose().trim().len() != current.secret.expose().len())
+    }
+
     /// The text without the secret, should an upstream quote what it was sent.
     pub(super) fn redact(&self, text: String) -> String {
         self.with(|current| {
@@ -107,7 +132,7 @@ impl Current {
         // Owned so, its memory is overwritten when the last copy of the header is dropped.
         let mut header = HeaderValue::from_maybe_shared(Bytes::from_owner(Text(text))).ok()?;
         header.set_sensitive(true);
-        Some(Self { secret, header })
+        Some(Self { secret, header, accepted_at: AtomicI64::new(0) })
     }
 }
 

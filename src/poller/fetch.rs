@@ -20,6 +20,8 @@ use crate::domain::walk::{Step, Walk};
 use crate::jelou::budget::LONGEST_PAUSE;
 use crate::jelou::{ApiError, Budget};
 
+use super::PollError;
+use super::streak::{News, Streak};
 use super::traces::Traces;
 
 /// How often a request is sent before its failure is taken for an answer.
@@ -41,6 +43,11 @@ pub trait Upstream: Send + Sync + 'static {
 
     /// Whether these files hold something else than what is in use.
     fn credentials_changed(&self) -> bool;
+
+    /// What is known about an error besides what it says.
+    fn hint(&self, _error: &ApiError) -> Option<String> {
+        None
+    }
 }
 
 impl Upstream for crate::jelou::Client {
@@ -54,6 +61,10 @@ impl Upstream for crate::jelou::Client {
 
     fn credentials_changed(&self) -> bool {
         Self::credentials_changed(self)
+    }
+
+    fn hint(&self, error: &ApiError) -> Option<String> {
+        Self::hint(self, error)
     }
 }
 
@@ -96,6 +107,9 @@ pub(super) struct Fetcher<U> {
     new_credentials: bool,
     /// What was last said to be wrong with them.
     unusable: Option<String>,
+    /// Of pages that were passed over.
+    skips: Streak,
+    skipped: bool,
 }
 
 impl<U: Upstream> Fetcher<U> {
@@ -116,6 +130,8 @@ impl<U: Upstream> Fetcher<U> {
             traces,
             new_credentials: false,
             unusable: None,
+            skips: Streak::default(),
+            skipped: false,
         }
     }
 
@@ -160,8 +176,26 @@ impl<U: Upstream> Fetcher<U> {
         }
     }
 
+    fn page_skipped(&mut self, range: Range, page: u32, error: &ApiError) {
+        self.skipped = true;
+        let kind = PollError::Api { range, error: error.clone() }.likeness();
+        match self.skips.failed(kind, self.clock.now()) {
+            News::First => warn!(%range, page, %error, "a page cannot be read and is passed over for now"),
+            News::StillFailing { failures, since } => {
+                warn!(%range, page, %error, failures, failing_since = %since, "pages still cannot be read");
+            }
+            News::Again { failures } => {
+                debug!(%range, page, %error, failures, "a page cannot be read and is passed over again");
+            }
+        }
+    }
+
     /// A poll begins: credentials that were replaced are taken over.
     pub(super) fn refresh(&mut self) {
+        if !std::mem::take(&mut self.skipped) {
+            // None was passed over in the whole poll before.
+            self.skips.succeeded();
+        }
         if self.upstream.credentials_changed() {
             self.reload_credentials();
         }
@@ -218,7 +252,7 @@ impl<U: Upstream> Fetcher<U> {
                 // Whatever else might be tried, the upstream wants to be left alone until the poll is over.
                 Err(error) if self.silent_beyond(retry_until).is_some() => break End::Failed(error),
                 Err(error) if error.is_of_one_page() && skipped < SKIPS => {
-                    warn!(%range, page = number, %error, "a page cannot be read and is passed over for now");
+                    self.page_skipped(range, number, &error);
                     skipped += 1;
                     step = walk.skip();
                     failure = Some(error);

@@ -9,12 +9,14 @@ mod keep;
 mod model;
 mod report;
 mod slow;
+mod streak;
 #[cfg(test)]
 mod tests;
 mod traces;
 mod update;
 mod walks;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +35,9 @@ use crate::store::Store;
 use fetch::Fetcher;
 pub use fetch::Upstream;
 use keep::{Keeper, Shown};
+use report::Failure;
 pub use report::PollError;
+use streak::Streak;
 pub use traces::Traces;
 pub use update::{Update, Updates};
 
@@ -99,6 +103,13 @@ pub struct Poller<U> {
     /// Requests that slices may still take.
     slice_credit: f64,
     zone_said: bool,
+    /// Why rows were rejected, as far as that was said.
+    rejections_said: BTreeSet<&'static str>,
+    long_label_said: bool,
+    /// Of polls.
+    failures: Streak,
+    /// Of slices.
+    slice_failures: Streak,
     /// Where spans are made.
     traces: Traces,
     /// The same for the poll under way.
@@ -142,6 +153,10 @@ impl<U: Upstream> Poller<U> {
             page_rows: settings.page_size,
             slice_credit: 0.0,
             zone_said: false,
+            rejections_said: BTreeSet::new(),
+            long_label_said: false,
+            failures: Streak::default(),
+            slice_failures: Streak::default(),
             trace: Traces::off(),
             traces,
             last_began: None,
@@ -251,7 +266,9 @@ impl<U: Upstream> Poller<U> {
             self.own.polls.count(PollResult::Failure);
         }
         self.show();
-        before.log(&self.own, &result, began.elapsed());
+        let hint = result.as_ref().err().and_then(PollError::api).and_then(|error| self.fetcher.upstream().hint(error));
+        let told = result.as_ref().map_err(|error| Failure { error, hint: hint.as_deref() });
+        before.log(&self.own, told, began.elapsed(), &mut self.failures);
         // One old range that always fails must not keep all the others from being read.
         if newest_read && result.as_ref().err().is_none_or(PollError::is_of_one_range) {
             self.slow_work(deadlines).await;
@@ -282,7 +299,7 @@ impl<U: Upstream> Poller<U> {
             if lost > 0 {
                 self.own.abandoned += u64::try_from(lost * 1000).unwrap_or_default();
                 error!(
-                    seconds = lost,
+                    lost = ?Duration::from_secs(lost.unsigned_abs()),
                     "conversations that started in this time were never read: it has passed poll.horizon"
                 );
             }

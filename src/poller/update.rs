@@ -73,6 +73,8 @@ impl<U: Upstream> Poller<U> {
         // It may be another server's clock now, and another zone.
         self.own.clock_offset = None;
         self.zone_said = false;
+        // What failed before is told anew, should it go on.
+        (self.failures, self.slice_failures) = Default::default();
         self.page_rows = settings.page_size;
         self.settings = settings;
         self.ledger.go_on_by(ledger);
