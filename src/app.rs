@@ -2,6 +2,7 @@
 
 pub(crate) mod assemble;
 mod demo;
+mod place;
 mod reload;
 mod tasks;
 
@@ -16,7 +17,7 @@ use tracing::{info, warn};
 
 use crate::cli::{Command, Invocation};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, LogFormat, LogSettings};
+use crate::config::{Config, LogFormat, LogSettings, Problems};
 use crate::domain::label::LogLevel;
 use crate::http::{self, HttpState};
 use crate::live::LiveStats;
@@ -41,6 +42,8 @@ pub enum AppError {
         /// What the system says.
         error: io::Error,
     },
+    /// `check-config` found what cannot be used: status 2.
+    Config(Problems),
     /// The API client cannot be made.
     Client(String),
     /// The checkpoint cannot be opened.
@@ -78,6 +81,7 @@ impl fmt::Display for AppError {
                 };
                 write!(f, "cannot listen on {address}: {error}; {advice} {setting}")
             }
+            Self::Config(problems) => write!(f, "{problems}"),
             Self::Client(why) => write!(f, "the API client cannot be made: {why}"),
             Self::State(error) => write!(f, "{error}"),
             Self::Push(error) => write!(f, "{error}"),
@@ -93,6 +97,16 @@ impl fmt::Display for AppError {
 }
 
 impl std::error::Error for AppError {}
+
+impl AppError {
+    /// The exit status of the process.
+    pub const fn exit_status(&self) -> u8 {
+        match self {
+            Self::Config(_) => 2,
+            _ => 1,
+        }
+    }
+}
 
 /// Does what the command line asked for, until it is done or the process is told to stop.
 ///
@@ -134,11 +148,20 @@ pub fn run(invocation: Invocation) -> Result<(), AppError> {
 }
 
 fn check_config(config: &Config) -> Result<(), AppError> {
-    let mut out = io::stdout().lock();
-    for warning in &config.warnings {
-        writeln!(out, "warning: {warning}").map_err(AppError::Output)?;
+    if let Some(path) = &config.state.path {
+        let refused = |why| config.refused("state.path", path.display().to_string(), why);
+        place::look_at(path).map_err(refused).map_err(AppError::Config)?;
     }
-    writeln!(out, "The configuration is usable.").map_err(AppError::Output)
+    let warnings = config.warnings.iter().map(|warning| format!("warning: {warning}\n"));
+    print(warnings.chain(["The configuration is usable.\n".to_owned()]).collect::<String>().as_bytes())
+}
+
+/// Writes to standard output. Whoever closes it early (`once | head`) has read enough.
+fn print(text: &[u8]) -> Result<(), AppError> {
+    match io::stdout().lock().write_all(text) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(AppError::Output(error)),
+        _ => Ok(()),
+    }
 }
 
 /// Polls, serves and pushes until the process is told to stop.
@@ -165,6 +188,7 @@ async fn serve_on(
     live: Arc<LiveStats>,
     stop: impl Future<Output = &'static str>,
 ) -> Result<(), AppError> {
+    let hangups = tasks::hangups()?;
     let address = listener.local_addr().map_err(|error| unheard(config.web.listen_address.clone(), error))?;
     let Assembled { poller, snapshots, instance_id, spans } = assemble::poller(&config, &clock)?;
     let options = Options { openmetrics_created: config.web.openmetrics_created };
@@ -172,7 +196,6 @@ async fn serve_on(
     let mut state = HttpState::new(snapshots.clone(), Arc::clone(&clock), Arc::clone(&live), path, options);
     let push = assemble::push_options(&config, &instance_id);
     let (path, enable_reload) = (config.web.telemetry_path.clone(), config.web.enable_reload);
-    let hangups = tasks::hangups()?;
     let reloader = Reloader::new(source, config, poller.updates(), Arc::clone(&clock), Arc::clone(&live));
     let reload: http::Reload = Arc::new(move || reloader.reload());
     if enable_reload {
@@ -222,7 +245,7 @@ async fn once(config: Config, clock: Arc<dyn Clock>, live: Arc<LiveStats>) -> Re
     exposition::kept(Format::Text, options, &snapshot, &mut |piece| metrics.extend_from_slice(piece));
     let process = ProcessCollector::for_self().collect();
     metrics.extend(exposition::fresh(Format::Text, options, &snapshot, &live.live(), &process));
-    io::stdout().lock().write_all(&metrics).map_err(AppError::Output)
+    print(&metrics)
 }
 
 fn log_settings(log: &LogSettings) -> (LogLevel, logging::LogFormat) {

@@ -1,6 +1,5 @@
 //! The commands that need no account: a simulated API, alone or with the exporter against it.
 
-use std::io::{self, Write as _};
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -83,5 +82,5 @@ async fn start(options: SimulatorOptions, address: &str, clock: &Arc<dyn Clock>)
 }
 
 fn say(text: &str) -> Result<(), AppError> {
-    io::stdout().lock().write_all(text.as_bytes()).map_err(AppError::Output)
+    super::print(text.as_bytes())
 }

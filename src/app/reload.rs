@@ -110,7 +110,7 @@ impl Reloader {
             Err(why) => {
                 self.live.config_refused();
                 error!(
-                    error = why.to_string().replace("\n ", ""),
+                    error = why.to_string().replace(":\n  ", ": ").replace("\n  ", "; "),
                     "the configuration was not reloaded; the one before holds"
                 );
                 Err(format!("Not reloaded, the configuration before holds: {why}"))

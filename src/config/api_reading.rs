@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::api::{ApiSettings, AuthScheme, Dialect};
 use super::given::quoted;
-use super::nearest::nearest;
+use super::nearest::near;
 use super::reader::{LONGER_THAN_ZERO, Reader};
 use super::secret::Secret;
 use super::values::{base_url, line, url_path, whole};
@@ -174,11 +174,45 @@ fn timezone(text: &str) -> Result<(TimeZone, String), String> {
             Err("the name of a zone is wanted, like America/Guayaquil, not an offset".to_owned())
         }
         Err(_) => {
-            let names: Vec<String> = jiff::tz::db().available().map(|name| name.as_str().to_owned()).collect();
-            let near = nearest(&text, names.iter().map(String::as_str)).unwrap_or("UTC");
-            Err(format!("no time zone of this name is known; did you mean {}?", quoted(near)))
+            let meant = zone_of(&text).map_or_else(
+                || "names are those of the IANA, like America/Guayaquil".to_owned(),
+                |near| format!("did you mean {}?", quoted(&near)),
+            );
+            Err(format!("no time zone of this name is known; {meant}"))
         }
     }
+}
+
+/// Places that people name and that have no zone of that name.
+const PLACES: &[(&str, &str)] = &[
+    ("argentina", "America/Argentina/Buenos_Aires"),
+    ("bolivia", "America/La_Paz"),
+    ("brasil", "America/Sao_Paulo"),
+    ("brasilia", "America/Sao_Paulo"),
+    ("brazil", "America/Sao_Paulo"),
+    ("chile", "America/Santiago"),
+    ("colombia", "America/Bogota"),
+    ("ecuador", "America/Guayaquil"),
+    ("mexico", "America/Mexico_City"),
+    ("peru", "America/Lima"),
+    ("quito", "America/Guayaquil"),
+    ("spain", "Europe/Madrid"),
+    ("uruguay", "America/Montevideo"),
+    ("venezuela", "America/Caracas"),
+];
+
+/// The zone that was probably meant, if there is one that is alike.
+fn zone_of(text: &str) -> Option<String> {
+    let spelt = text.replace([' ', '-'], "_");
+    if let Ok(zone) = TimeZone::get(&spelt) {
+        return zone.iana_name().map(str::to_owned);
+    }
+    let place = spelt.rsplit('/').next().unwrap_or_default().to_lowercase();
+    if let Some((_, zone)) = PLACES.iter().find(|(name, _)| *name == place) {
+        return Some((*zone).to_owned());
+    }
+    let names: Vec<String> = jiff::tz::db().available().map(|name| name.as_str().to_owned()).collect();
+    near(&spelt, 0.85, names.iter().map(String::as_str)).map(str::to_owned)
 }
 
 /// The slowest budget that is taken: one request an hour and a half. Slower ones are slips, and overflow delays.

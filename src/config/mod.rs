@@ -130,6 +130,11 @@ impl Config {
 }
 
 impl Config {
+    /// That a value of this configuration cannot be used after all.
+    pub fn refused(&self, key: &str, value: String, what: String) -> Problems {
+        Problems(vec![Problem { key: key.to_owned(), value: Some(given::quoted(&value)), place: None, what }])
+    }
+
     /// The settings in which another configuration differs from this one, by what was given.
     pub fn differs_from<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'static Setting> + 'a {
         self.texts.differing(&other.texts)

@@ -134,6 +134,12 @@ pub fn nearest_key(key: &str) -> &'static str {
     nearest(key, SETTINGS.iter().map(|setting| setting.key)).unwrap_or(SETTINGS[0].key)
 }
 
+/// The known key or section that looks most like this word, which stands where sections do.
+pub fn nearest_word(word: &str) -> &'static str {
+    let sections = SETTINGS.iter().map(Setting::section);
+    nearest(word, SETTINGS.iter().map(|setting| setting.key).chain(sections)).unwrap_or(SETTINGS[0].key)
+}
+
 /// The README's table of settings.
 pub fn markdown_table() -> String {
     let mut table = "| key | default | meaning |\n|---|---|---|\n".to_owned();
@@ -261,6 +267,26 @@ mod tests {
             ("metrics.reply_target_origins", "metrics.reply_target_excluded_origins"),
         ] {
             assert_eq!(nearest_key(written), meant, "{written}");
+        }
+    }
+
+    #[test]
+    fn a_mistyped_section_is_understood() {
+        for (written, meant) in [
+            ("apis", "api"),
+            ("polls", "poll"),
+            ("polling", "poll"),
+            ("logging", "log"),
+            ("logs", "log"),
+            ("metric", "metrics"),
+            ("metrcis", "metrics"),
+            ("otel", "otlp"),
+            ("states", "state"),
+            ("url", "api.url"),
+            ("listen_address", "web.listen_address"),
+            ("timezone", "api.timezone"),
+        ] {
+            assert_eq!(nearest_word(written), meant, "{written}");
         }
     }
 
