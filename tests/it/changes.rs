@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use jelou_exporter::domain::conversation::Origin;
 use jelou_exporter::domain::time::UnixMillis;
@@ -342,6 +343,9 @@ fn no_reload_loses_or_repeats_anything() {
 }
 
 fn change_settings(by_reload: bool) {
+    // One at a time: what is known within a short horizon must be compared before it has passed.
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let world = SimulatorOptions { per_hour: 12_000.0, quietest: 1.0, pace: 0.002, history: 3_600_000, ..lifelike(31) };
     let mut bench = Bench {
         simulator: simulate(world),
