@@ -1,11 +1,10 @@
 //! The whole exporter against whole counterparts: a simulated upstream in this process, the real binary, real servers.
 //!
 //! In reading order: `oracle` (the numbers are right), `errors` (whatever the upstream does), `hostile` (on purpose),
-//! `upstream` (how it is
-//! reached), `kills` and `soak` (whatever becomes of the process), `disk` (of its state), `schemas` (whichever version wrote it),
-//! `changes` and `reload` (of its settings), `http`, `cli`, `stop`, `peers`, `starts`, `formats` and `scrapes` (other people's
-//! programs read what we write), `grafana` (dashboards and rules), `rules`, `afternoon` and `alerting` (whoever is to be woken
-//! is, and nobody else).
+//! `upstream` (how it is reached), `kills` and `soak` (whatever becomes of the process), `disk` (of its state), `schemas`
+//! (whichever version wrote it), `changes` and `reload` (of its settings), `http`, `cli`, `stop`, `peers`, `starts`, `formats`
+//! and `scrapes` (other people's programs read what we write), `grafana` (dashboards and rules), `rules`, `afternoon` and
+//! `alerting` (whoever is to be woken is, and nobody else).
 
 #![allow(clippy::unwrap_used, reason = "in a test a failure is what it should be")]
 
