@@ -3,6 +3,8 @@
 pub(crate) mod assemble;
 mod demo;
 mod listen;
+mod place;
+mod reload;
 mod tasks;
 
 use std::fmt;
@@ -16,7 +18,7 @@ use tracing::warn;
 
 use crate::cli::{Command, Invocation};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, LogFormat, Problems};
+use crate::config::{Config, LogFormat, LogSettings, Problems};
 use crate::domain::label::LogLevel;
 use crate::http::{self, Access, HttpState};
 use crate::live::LiveStats;
@@ -26,6 +28,7 @@ use crate::push::{self, PushError};
 use crate::render::exposition::{self, Format, Options};
 use crate::store::StoreError;
 use assemble::Assembled;
+use reload::{Reloader, Source};
 use tasks::{Stopped, Tasks, Turn};
 
 /// Why the process ends with status 1.
@@ -44,6 +47,8 @@ pub enum AppError {
     Socket(String),
     /// The web configuration file cannot be used.
     Web(Problems),
+    /// `check-config` found what cannot be used: status 2.
+    Config(Problems),
     /// The API client cannot be made.
     Client(String),
     /// The checkpoint cannot be opened.
@@ -83,6 +88,7 @@ impl fmt::Display for AppError {
             }
             Self::Socket(why) => f.write_str(why),
             Self::Web(problems) => write!(f, "{problems}"),
+            Self::Config(problems) => write!(f, "{problems}"),
             Self::Client(why) => write!(f, "the API client cannot be made: {why}"),
             Self::State(error) => write!(f, "{error}"),
             Self::Push(error) => write!(f, "{error}"),
@@ -99,24 +105,33 @@ impl fmt::Display for AppError {
 
 impl std::error::Error for AppError {}
 
+impl AppError {
+    /// The exit status of the process.
+    pub const fn exit_status(&self) -> u8 {
+        match self {
+            Self::Config(_) => 2,
+            _ => 1,
+        }
+    }
+}
+
 /// Does what the command line asked for, until it is done or the process is told to stop.
 ///
 /// # Errors
 ///
 /// Whatever ends the process with status 1.
 pub fn run(invocation: Invocation) -> Result<(), AppError> {
-    let Invocation { command, config } = invocation;
+    let Invocation { command, config, origin } = invocation;
     if command == Command::CheckConfig {
         return check_config(&config);
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let live = Arc::new(LiveStats::new(config.otlp.endpoint.is_some() && command != Command::Once));
-    let format = match config.log.format {
-        LogFormat::Logfmt => logging::LogFormat::Logfmt,
-        LogFormat::Json => logging::LogFormat::Json,
-    };
-    logging::init(log_level(config.log.level), format, Arc::clone(&clock), Arc::clone(&live))
+    live.config_loaded(clock.now());
+    let (level, format) = log_settings(&config.log);
+    let log = logging::init(level, format, Arc::clone(&clock), Arc::clone(&live))
         .map_err(|error| AppError::Setup(error.to_string()))?;
+    let source = Source { read: Box::new(move || origin.read_again()), log };
     for warning in &config.warnings {
         warn!("{warning}");
     }
@@ -128,9 +143,9 @@ pub fn run(invocation: Invocation) -> Result<(), AppError> {
         .map_err(|error| AppError::Setup(error.to_string()))?;
     let result = runtime.block_on(async {
         match command {
-            Command::Run | Command::CheckConfig => serve(config, clock, live).await,
+            Command::Run | Command::CheckConfig => serve(config, source, clock, live).await,
             Command::Once => once(config, clock, live).await,
-            Command::Demo(options) => demo::demo(options, config, clock, live).await,
+            Command::Demo(options) => demo::demo(options, config, source, clock, live).await,
             Command::Simulate(options) => demo::simulate(options, clock).await,
         }
     });
@@ -140,34 +155,50 @@ pub fn run(invocation: Invocation) -> Result<(), AppError> {
 }
 
 fn check_config(config: &Config) -> Result<(), AppError> {
-    let mut out = io::stdout().lock();
-    for warning in &config.warnings {
-        writeln!(out, "warning: {warning}").map_err(AppError::Output)?;
+    if let Some(path) = &config.state.path {
+        let refused = |why| config.refused("state.path", path.display().to_string(), why);
+        place::look_at(path).map_err(refused).map_err(AppError::Config)?;
     }
-    writeln!(out, "The configuration is usable.").map_err(AppError::Output)
+    let warnings = config.warnings.iter().map(|warning| format!("warning: {warning}\n"));
+    print(warnings.chain(["The configuration is usable.\n".to_owned()]).collect::<String>().as_bytes())
+}
+
+/// Writes to standard output. Whoever closes it early (`once | head`) has read enough.
+fn print(text: &[u8]) -> Result<(), AppError> {
+    match io::stdout().lock().write_all(text) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(AppError::Output(error)),
+        _ => Ok(()),
+    }
 }
 
 /// Polls, serves and pushes until the process is told to stop.
-async fn serve(config: Config, clock: Arc<dyn Clock>, live: Arc<LiveStats>) -> Result<(), AppError> {
+async fn serve(config: Config, source: Source, clock: Arc<dyn Clock>, live: Arc<LiveStats>) -> Result<(), AppError> {
     let stop = tasks::stop_signal()?;
     let door = (listen::bind(&config.web).await?, listen::access(&config.web)?);
-    serve_on(door, config, clock, live, stop).await
+    serve_on(door, config, source, clock, live, stop).await
 }
 
 async fn serve_on(
     (listeners, access): (Vec<TcpListener>, Access),
     config: Config,
+    source: Source,
     clock: Arc<dyn Clock>,
     live: Arc<LiveStats>,
     stop: impl Future<Output = &'static str>,
 ) -> Result<(), AppError> {
+    let hangups = tasks::hangups()?;
     let Assembled { poller, snapshots, instance_id, spans, past } = assemble::poller(&config, &clock)?;
     let options = Options { openmetrics_created: config.web.openmetrics_created };
-    let path = &*config.web.telemetry_path;
-    let state = HttpState::new(snapshots.clone(), Arc::clone(&clock), Arc::clone(&live), path, options);
+    let (path, enable_reload) = (config.web.telemetry_path.clone(), config.web.enable_reload);
+    let mut state = HttpState::new(snapshots.clone(), Arc::clone(&clock), Arc::clone(&live), &path, options);
     let push = assemble::push_options(&config, &instance_id);
+    let reloader = Reloader::new(source, config, poller.updates(), Arc::clone(&clock), Arc::clone(&live));
+    let reload: http::Reload = Arc::new(move || reloader.reload());
+    if enable_reload {
+        state = state.reloading(Arc::clone(&reload));
+    }
 
-    listen::announce(&listeners, &access, path).await?;
+    listen::announce(&listeners, &access, &path).await?;
     let mut tasks = Tasks::new();
     tasks.spawn_until_stop("web server", Turn::Last, |stopped: Stopped| async move {
         http::serve(listeners, state, access, stopped.wait()).await;
@@ -186,6 +217,7 @@ async fn serve_on(
             Ok(())
         });
     }
+    tasks.spawn_until_stop("reload", Turn::First, |stopped: Stopped| reload::at_each(hangups, reload, stopped.wait()));
     // What it has read is folded and published walk by walk, so it can be dropped wherever it stands.
     tasks.spawn_until_stop("poller", Turn::First, |stopped: Stopped| async move {
         tokio::select! {
@@ -209,7 +241,15 @@ async fn once(config: Config, clock: Arc<dyn Clock>, live: Arc<LiveStats>) -> Re
     exposition::kept(Format::Text, options, &snapshot, &mut |piece| metrics.extend_from_slice(piece));
     let process = ProcessCollector::for_self().collect();
     metrics.extend(exposition::fresh(Format::Text, options, &snapshot, &live.live(), &process));
-    io::stdout().lock().write_all(&metrics).map_err(AppError::Output)
+    print(&metrics)
+}
+
+fn log_settings(log: &LogSettings) -> (LogLevel, logging::LogFormat) {
+    let format = match log.format {
+        LogFormat::Logfmt => logging::LogFormat::Logfmt,
+        LogFormat::Json => logging::LogFormat::Json,
+    };
+    (log_level(log.level), format)
 }
 
 const fn log_level(level: tracing::Level) -> LogLevel {

@@ -1,17 +1,24 @@
 //! The command line: which command, and the flags of the settings.
 
+mod manual;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use clap::builder::EnumValueParser;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, value_parser};
+use clap_complete::Shell;
 
 use crate::config::settings::{Fallback, Kind, Setting};
 use crate::config::values::listen_address;
-use crate::config::{Config, Profile, SETTINGS, Sources};
+use crate::config::{Config, Problems, Profile, SETTINGS, Sources};
+
+/// The name of the program.
+const NAME: &str = "jelou-exporter";
 
 /// The version of the program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -59,12 +66,42 @@ pub struct Invocation {
     pub command: Command,
     /// The settings, checked.
     pub config: Config,
+    /// Where they were given.
+    pub origin: Origin,
+}
+
+/// Where the settings were given, besides the environment.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    flags: BTreeMap<&'static str, String>,
+    file: Option<PathBuf>,
+    profile: Profile,
+}
+
+impl Origin {
+    /// Reads the settings once more, with the environment of this process.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with them.
+    pub fn read_again(&self) -> Result<Config, Problems> {
+        self.read(&environment(), &|path| std::fs::read_to_string(path))
+    }
+
+    fn read(
+        &self,
+        env: &BTreeMap<String, String>,
+        read_file: &dyn Fn(&Path) -> io::Result<String>,
+    ) -> Result<Config, Problems> {
+        let Self { flags, file, profile } = self.clone();
+        Config::read(Sources { flags, env, file, read_file, profile })
+    }
 }
 
 /// Why nothing is to be run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// Help or version, as asked for: standard output.
+    /// Help, version, completions or the manual, as asked for: standard output.
     Asked(String),
     /// Arguments or configuration cannot be used: standard error.
     Unusable(String),
@@ -89,10 +126,13 @@ impl fmt::Display for Stop {
 
 /// Reads the arguments and the environment of this process.
 pub fn parse_process() -> Result<Invocation, Stop> {
+    parse(std::env::args_os(), &environment(), &|path| std::fs::read_to_string(path))
+}
+
+fn environment() -> BTreeMap<String, String> {
     // A name or value that is not Unicode belongs to somebody else, or is refused for what became of it.
     let text = |os: OsString| os.to_string_lossy().into_owned();
-    let env = std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect();
-    parse(std::env::args_os(), &env, &|path| std::fs::read_to_string(path))
+    std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
 }
 
 /// Reads arguments (the program's name first) and environment; `read_file` is all that it touches besides.
@@ -112,15 +152,24 @@ pub fn parse(
         "once" => (Command::Once, Profile::ONCE),
         "check-config" => (Command::CheckConfig, Profile::RUN),
         "demo" => (Command::Demo(DemoOptions { seed: seed(matches) }), Profile::DEMO),
+        "completions" => return Err(completions(matches)),
+        "man" => {
+            return Err(manual::manual().map_or_else(|error| Stop::Unusable(error.to_string()), Stop::Asked));
+        }
         "simulate" => (Command::Simulate(simulate_options(matches)), Profile::SIMULATE),
         _ => (Command::Run, Profile::RUN),
     };
     let flag = |setting: &Setting| Some((setting.key, matches.get_one::<String>(setting.key)?.clone()));
     let flags = SETTINGS.iter().filter(|setting| !setting.secret).filter_map(flag).collect();
     let file = matches.get_one::<PathBuf>("config.file").cloned();
-    let config = Config::read(Sources { flags, env, file, read_file, profile })
-        .map_err(|problems| Stop::Unusable(format!("error: {problems}")))?;
-    Ok(Invocation { command, config })
+    let origin = Origin { flags, file, profile };
+    let config = origin.read(env, read_file).map_err(|problems| Stop::Unusable(format!("error: {problems}")))?;
+    Ok(Invocation { command, config, origin })
+}
+
+fn completions(matches: &ArgMatches) -> Stop {
+    let shell = matches.get_one::<Shell>("shell").copied().unwrap_or(Shell::Bash);
+    Stop::Asked(manual::completions(shell))
 }
 
 fn seed(matches: &ArgMatches) -> Option<u64> {
@@ -183,7 +232,7 @@ fn parser() -> clap::Command {
         .long("simulator.seed")
         .value_name("NUMBER")
         .value_parser(value_parser!(u64))
-        .help("Seed of the simulated conversations [default: another one at each start]")
+        .help("Seed of the simulated conversations\n[default: another one at each start]")
         .help_heading("simulator");
     let address = Arg::new("simulator.listen-address")
         .long("simulator.listen-address")
@@ -199,25 +248,37 @@ fn parser() -> clap::Command {
         .default_value("0")
         .help("Share of requests that fail, 0 to 1")
         .help_heading("simulator");
-    let command = |name: &'static str, about: &'static str| clap::Command::new(name).about(about).next_line_help(true);
+    let shell = Arg::new("shell")
+        .required(true)
+        .value_name("SHELL")
+        .value_parser(EnumValueParser::<Shell>::new())
+        .help("The shell");
+    let command = |name: &'static str, about: &'static str| {
+        clap::Command::new(name).about(manual::wrapped(about)).next_line_help(true)
+    };
     let secrets = SETTINGS.iter().filter(|setting| setting.secret);
     let without_flag =
-        secrets.map(|setting| format!("  {} ({}) [env: {}]\n", setting.key, setting.meaning, setting.env()));
-    clap::Command::new("jelou-exporter")
+        secrets.map(|setting| format!("  {}: {}\n          [env: {}]\n", setting.key, setting.meaning, setting.env()));
+    clap::Command::new(NAME)
         .about("Prometheus and OpenTelemetry exporter for Jelou conversations")
         .version(REVISION.map_or(VERSION.to_owned(), |revision| format!("{VERSION} (revision {revision})")))
         .disable_help_subcommand(true)
         .next_line_help(true)
         .after_help(format!(
-            "Settings without a flag:\n{}\nA flag goes before the environment, the environment before the file. In the file, \
-             --api.page-size is `page_size:` below `api:`.",
-            without_flag.collect::<String>()
+            "Settings without a flag:\n{}\n{}",
+            without_flag.collect::<String>(),
+            manual::wrapped(
+                "A flag goes before the environment, the environment before the file. In the file, --api.page-size is \
+                 `page_size:` below `api:`."
+            )
         ))
         .subcommand(command("run", "Poll the API, serve the metrics and push them if told to (the default command)"))
         .subcommand(command("demo", "Run against an embedded simulated API: no credentials, nothing kept").arg(&seed))
         .subcommand(command("simulate", "Serve only the simulated API").args([seed, address, faults]))
         .subcommand(command("check-config", "Say what is wrong with the configuration, all at once; 0 if it is usable"))
         .subcommand(command("once", "Poll once, in memory, and print the metrics"))
+        .subcommand(command("completions", "Print the completions of commands and flags for a shell").arg(shell))
+        .subcommand(command("man", "Print the manual page (jelou-exporter man | man -l -)"))
         .arg(
             Arg::new("config.file")
                 .long("config.file")
@@ -229,12 +290,25 @@ fn parser() -> clap::Command {
         .args(SETTINGS.iter().filter_map(setting_arg))
 }
 
+/// The settings that `-h` shows.
+const USUAL: [&str; 8] = [
+    "api.client_id",
+    "api.client_secret_file",
+    "api.timezone",
+    "api.account",
+    "state.path",
+    "web.listen_address",
+    "otlp.endpoint",
+    "log.level",
+];
+
 fn setting_arg(setting: &'static Setting) -> Option<Arg> {
     let flag = setting.flag()?;
     let default = match setting.fallback {
         Fallback::Value(text) | Fallback::Nothing(text) => text,
     };
-    let help = format!("{} [default: {default}] [env: {}]", capitalized(setting.meaning), setting.env());
+    let help = format!("{}\n[default: {default}] [env: {}]", capitalized(setting.meaning), setting.env());
+    let help = manual::wrapped(&help);
     Some(
         Arg::new(setting.key)
             .long(flag)
@@ -243,6 +317,8 @@ fn setting_arg(setting: &'static Setting) -> Option<Arg> {
             .allow_negative_numbers(true)
             .global(true)
             .help(help)
+            // `-h` names what nearly everybody sets, `--help` everything.
+            .hide_short_help(!USUAL.contains(&setting.key))
             .help_heading(setting.section()),
     )
 }

@@ -60,6 +60,9 @@ impl Access {
     }
 }
 
+/// Reads the configuration again; what is said of it, whether it holds now or not. It may block.
+pub type Reload = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
+
 /// What the answers are made of.
 pub struct HttpState {
     snapshots: watch::Receiver<Arc<Snapshot>>,
@@ -69,6 +72,7 @@ pub struct HttpState {
     options: Options,
     cache: cache::Cache,
     page: page::LastPage,
+    reload: Option<Reload>,
     /// One reading at a time, short as it is: two at once would both count the seconds that are new.
     process: Mutex<ProcessCollector>,
 }
@@ -90,8 +94,14 @@ impl HttpState {
             options,
             cache: cache::Cache::new(options),
             page: page::LastPage::default(),
+            reload: None,
             process: Mutex::new(ProcessCollector::for_self()),
         }
+    }
+
+    /// Lets `POST /-/reload` do this.
+    pub fn reloading(self, reload: Reload) -> Self {
+        Self { reload: Some(reload), ..self }
     }
 
     /// The answer that the server gives; for whoever wants it without a connection.

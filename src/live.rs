@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::domain::label::{ExportResult, HttpDrop, LabelValue, LogLevel, Tally};
-use crate::domain::snapshot::{Exports, Live};
+use crate::domain::snapshot::{ConfigLoad, Exports, Live};
 use crate::domain::time::UnixMillis;
 
 /// Counts of the web server, the log and the push task, shared by all three.
@@ -17,6 +17,7 @@ pub struct LiveStats {
     /// By [`LogLevel::index`]; without a lock, because messages are logged while locks are held.
     log_messages: [AtomicU64; LogLevel::ALL.len()],
     exports: Option<Mutex<Exports>>,
+    config: Mutex<Option<ConfigLoad>>,
 }
 
 impl LiveStats {
@@ -28,6 +29,7 @@ impl LiveStats {
             http_dropped: Mutex::default(),
             log_messages: Default::default(),
             exports: pushes.then(Mutex::default),
+            config: Mutex::default(),
         }
     }
 
@@ -57,6 +59,18 @@ impl LiveStats {
         }
     }
 
+    /// A configuration holds since `now`.
+    pub fn config_loaded(&self, now: UnixMillis) {
+        *lock(&self.config) = Some(ConfigLoad { successful: true, last_success: now });
+    }
+
+    /// Another one was to hold and cannot be used.
+    pub fn config_refused(&self) {
+        if let Some(config) = &mut *lock(&self.config) {
+            config.successful = false;
+        }
+    }
+
     /// The numbers at this moment.
     pub fn live(&self) -> Live {
         let mut log_messages = Tally::default();
@@ -68,6 +82,7 @@ impl LiveStats {
             http_dropped: lock(&self.http_dropped).clone(),
             log_messages,
             exports: self.exports.as_ref().map(|exports| lock(exports).clone()),
+            config: *lock(&self.config),
         }
     }
 }
@@ -96,6 +111,17 @@ mod tests {
         let exports = live.exports.unwrap();
         assert_eq!(exports.last_success, Some(UnixMillis(5)));
         assert_eq!(exports.results.get(ExportResult::Failure), 1);
+    }
+
+    #[test]
+    fn a_refused_configuration_leaves_the_time_of_the_last_one() {
+        let stats = LiveStats::new(false);
+        assert_eq!(stats.live().config, None);
+        stats.config_loaded(UnixMillis(5));
+        stats.config_refused();
+        assert_eq!(stats.live().config, Some(ConfigLoad { successful: false, last_success: UnixMillis(5) }));
+        stats.config_loaded(UnixMillis(9));
+        assert_eq!(stats.live().config, Some(ConfigLoad { successful: true, last_success: UnixMillis(9) }));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt::{self, Write as _};
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::field::{Field, Visit};
@@ -10,6 +11,7 @@ use tracing::subscriber::SetGlobalDefaultError;
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::{Registry, reload};
 
 use crate::clock::Clock;
 use crate::domain::label::LogLevel;
@@ -26,14 +28,32 @@ pub enum LogFormat {
     Json,
 }
 
+/// Changes level and format while the process runs.
+#[derive(Clone, Debug)]
+pub struct Control {
+    filter: reload::Handle<Targets, Registry>,
+    json: Arc<AtomicBool>,
+}
+
+impl Control {
+    /// From here on messages from `level` up are written, and so.
+    pub fn set(&self, level: LogLevel, format: LogFormat) {
+        self.json.store(format == LogFormat::Json, Ordering::Relaxed);
+        // It fails only when there is no log any more, and then there is nobody to tell.
+        let _ = self.filter.reload(filter(level));
+    }
+}
+
 /// Sends every message of this process from `level` up to stderr, and counts it. Fails if that was done before.
 pub fn init(
     level: LogLevel,
     format: LogFormat,
     clock: Arc<dyn Clock>,
     live: Arc<LiveStats>,
-) -> Result<(), SetGlobalDefaultError> {
-    tracing::subscriber::set_global_default(subscriber(level, format, clock, live, io::stderr()))
+) -> Result<Control, SetGlobalDefaultError> {
+    let (subscriber, control) = subscriber(level, format, clock, live, io::stderr());
+    tracing::subscriber::set_global_default(subscriber)?;
+    Ok(control)
 }
 
 /// What [`init`] installs, writing elsewhere.
@@ -43,9 +63,12 @@ pub(crate) fn subscriber(
     clock: Arc<dyn Clock>,
     live: Arc<LiveStats>,
     out: impl Write + Send + 'static,
-) -> impl Subscriber + Send + Sync {
-    let lines = Lines { format, clock, out: Mutex::new(out) };
-    tracing_subscriber::registry().with(filter(level)).with(Counts(live)).with(lines)
+) -> (impl Subscriber + Send + Sync, Control) {
+    let json = Arc::new(AtomicBool::new(format == LogFormat::Json));
+    let (filter, handle) = reload::Layer::new(filter(level));
+    let lines = Lines { json: Arc::clone(&json), clock, out: Mutex::new(out) };
+    let subscriber = tracing_subscriber::registry().with(filter).with(Counts(live)).with(lines);
+    (subscriber, Control { filter: handle, json })
 }
 
 /// Other crates are heard from `warn` up: at debug they log every frame and handshake. Only `trace` shows it all.
@@ -82,7 +105,7 @@ impl<S: Subscriber> Layer<S> for Counts {
 
 /// Writes messages, one line each.
 struct Lines<W> {
-    format: LogFormat,
+    json: Arc<AtomicBool>,
     clock: Arc<dyn Clock>,
     out: Mutex<W>,
 }
@@ -92,9 +115,9 @@ impl<S: Subscriber, W: Write + Send + 'static> Layer<S> for Lines<W> {
         let mut fields = Fields::default();
         event.record(&mut fields);
         let (now, level) = (self.clock.now(), level(event.metadata()).as_str());
-        let mut line = match self.format {
-            LogFormat::Logfmt => logfmt(now, level, &fields),
-            LogFormat::Json => json(now, level, fields),
+        let mut line = match self.json.load(Ordering::Relaxed) {
+            false => logfmt(now, level, &fields),
+            true => json(now, level, fields),
         };
         line.push('\n');
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,12 +1,14 @@
 //! TLS for every outgoing connection: ring, and the CA roots that are inside the binary unless others are named.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fs, io};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
+use zeroize::Zeroizing;
 
 /// Files that take the place of what a client usually trusts and shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,7 +25,32 @@ pub struct TlsTexts {
     /// See [`TlsFiles::authorities`].
     pub authorities: Option<String>,
     /// See [`TlsFiles::identity`].
-    pub identity: Option<(String, String)>,
+    pub identity: Option<(String, Zeroizing<String>)>,
+}
+
+impl TlsFiles {
+    /// Whether no file is named.
+    pub const fn is_empty(&self) -> bool {
+        self.authorities.is_none() && self.identity.is_none()
+    }
+
+    /// What the files hold now.
+    ///
+    /// # Errors
+    ///
+    /// When one of them cannot be read; the error names it.
+    pub fn read(&self) -> io::Result<TlsTexts> {
+        let text = |path: &Path| {
+            let told = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+            fs::read_to_string(path).map_err(told)
+        };
+        let authorities = self.authorities.as_deref().map(text).transpose()?;
+        let identity = match &self.identity {
+            None => None,
+            Some((certificate, key)) => Some((text(certificate)?, text(key)?.into())),
+        };
+        Ok(TlsTexts { authorities, identity })
+    }
 }
 
 /// Which of the texts cannot be used, and why. Says nothing of what is in them.

@@ -110,11 +110,11 @@ impl Upstream for Fake {
         costs.ask(Asked { poll, purpose }, || self.world.page(range, page, self.clock.now()))
     }
 
-    fn reload_secret(&self) -> io::Result<bool> {
+    fn reload_credentials(&self) -> io::Result<bool> {
         Ok(false)
     }
 
-    fn secret_file_changed(&self) -> bool {
+    fn credentials_changed(&self) -> bool {
         false
     }
 }

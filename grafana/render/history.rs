@@ -66,11 +66,11 @@ impl Upstream for Bridge {
         answered.recv().expect("the client answers")
     }
 
-    fn reload_secret(&self) -> io::Result<bool> {
+    fn reload_credentials(&self) -> io::Result<bool> {
         Ok(false)
     }
 
-    fn secret_file_changed(&self) -> bool {
+    fn credentials_changed(&self) -> bool {
         false
     }
 }

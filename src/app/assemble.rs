@@ -18,7 +18,7 @@ use crate::domain::plan::{Plan, PlanSettings};
 use crate::domain::snapshot::{Own, Snapshot};
 use crate::domain::time::UnixMillis;
 use crate::jelou::{Budget, Client};
-use crate::poller::{Parts, Poller, PollerSettings, Traces};
+use crate::poller::{Parts, Poller, PollerSettings, Traces, Update};
 use crate::push::{Deltas, Past, Protocol, PushOptions, SpanPush};
 use crate::render::otlp::HistogramKind;
 use crate::store::{Image, Outbox, Store, StoreError};
@@ -106,11 +106,7 @@ pub(crate) fn parts<U>(
         Some(image) => restored(config, store.as_ref(), image, now)?,
         None => fresh(config, now),
     };
-    let settings = PollerSettings {
-        interval: config.poll.interval,
-        requests_per_second: api.requests_per_second,
-        page_size: api.page_size,
-    };
+    let settings = poller_settings(config);
     let parts = Parts {
         upstream,
         budget: Budget::new(api.requests_per_second),
@@ -124,6 +120,19 @@ pub(crate) fn parts<U>(
         traces: Traces::off(),
     };
     Ok((settings, parts))
+}
+
+/// What a running poller is to go on by.
+pub(super) fn update<U>(config: &Config, upstream: U) -> Update<U> {
+    Update { settings: poller_settings(config), ledger: ledger_settings(config), plan: plan_settings(config), upstream }
+}
+
+const fn poller_settings(config: &Config) -> PollerSettings {
+    PollerSettings {
+        interval: config.poll.interval,
+        requests_per_second: config.api.requests_per_second,
+        page_size: config.api.page_size,
+    }
 }
 
 fn fresh(config: &Config, now: UnixMillis) -> (Ledger, Plan) {

@@ -1,11 +1,11 @@
 //! The commands that need no account: a simulated API, alone or with the exporter against it.
 
-use std::io::{self, Write as _};
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tracing::info;
 
+use super::reload::Source;
 use super::{AppError, listen, serve_on, tasks};
 use crate::cli::{DemoOptions, SimulateOptions};
 use crate::clock::Clock;
@@ -18,6 +18,7 @@ use crate::simulator::{Simulator, SimulatorOptions};
 pub(super) async fn demo(
     options: DemoOptions,
     mut config: Config,
+    mut source: Source,
     clock: Arc<dyn Clock>,
     live: Arc<LiveStats>,
 ) -> Result<(), AppError> {
@@ -25,9 +26,20 @@ pub(super) async fn demo(
     let seed = options.seed.unwrap_or_else(|| fastrand::u64(..));
     let simulator = start(SimulatorOptions { seed, ..SimulatorOptions::demo() }, "127.0.0.1:0", &clock).await?;
     let world = SimulatorOptions::demo();
-    config.api.url = simulator.base_url();
-    config.api.client_id = Some(world.client_id);
-    config.api.client_secret = Some(Secret::new(world.client_secret));
+    let url = simulator.base_url();
+    let aim = move |config: &mut Config| {
+        config.api.url.clone_from(&url);
+        config.api.client_id = Some(world.client_id.clone());
+        config.api.client_secret = Some(Secret::new(world.client_secret.clone()));
+    };
+    aim(&mut config);
+    let read = source.read;
+    source.read = Box::new(move || {
+        read().map(|mut config| {
+            aim(&mut config);
+            config
+        })
+    });
     let (listeners, access) = (listen::bind(&config.web).await?, listen::access(&config.web)?);
     let address = format!("{}://{}", listen::scheme(&access).await, listen::address(&listeners[0])?);
     let metrics = &config.web.telemetry_path;
@@ -38,7 +50,7 @@ pub(super) async fn demo(
         config.poll.interval,
         simulator.base_url(),
     ))?;
-    let result = serve_on((listeners, access), config, clock, live, stop).await;
+    let result = serve_on((listeners, access), config, source, clock, live, stop).await;
     simulator.stop().await;
     result
 }
@@ -70,5 +82,5 @@ async fn start(options: SimulatorOptions, address: &str, clock: &Arc<dyn Clock>)
 }
 
 fn say(text: &str) -> Result<(), AppError> {
-    io::stdout().lock().write_all(text.as_bytes()).map_err(AppError::Output)
+    super::print(text.as_bytes())
 }

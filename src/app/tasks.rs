@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::timeout;
@@ -18,7 +18,6 @@ const DEADLINE: Duration = Duration::from_secs(4);
 ///
 /// The handlers are in place when this returns, so that a signal is heard however early it comes.
 pub(super) fn stop_signal() -> Result<impl Future<Output = &'static str>, AppError> {
-    let handler = |kind| signal(kind).map_err(|error| AppError::Setup(format!("no signal handler: {error}")));
     let (mut terminate, mut interrupt) = (handler(SignalKind::terminate())?, handler(SignalKind::interrupt())?);
     Ok(async move {
         tokio::select! {
@@ -26,6 +25,15 @@ pub(super) fn stop_signal() -> Result<impl Future<Output = &'static str>, AppErr
             _ = interrupt.recv() => "SIGINT",
         }
     })
+}
+
+/// Each SIGHUP from here on; without this, the first one would end the process.
+pub(super) fn hangups() -> Result<Signal, AppError> {
+    handler(SignalKind::hangup())
+}
+
+fn handler(kind: SignalKind) -> Result<Signal, AppError> {
+    signal(kind).map_err(|error| AppError::Setup(format!("no signal handler: {error}")))
 }
 
 /// When a task is stopped.

@@ -56,7 +56,7 @@ fn flags_stand_before_and_behind_the_command() {
         ["once", "--config.file", "c.yml", "--log.level=debug", "--metrics.native-histogram-schema", "-4"],
         ["--config.file", "c.yml", "--metrics.native-histogram-schema", "-4", "--log.level=debug", "once"],
     ] {
-        let Invocation { command, config } = run(&args).unwrap();
+        let Invocation { command, config, .. } = run(&args).unwrap();
         assert_eq!(command, Command::Once);
         assert_eq!((config.poll.interval.as_secs(), config.metrics.schema), (7, -4));
         assert_eq!(config.log.level, tracing::Level::DEBUG);
@@ -113,24 +113,58 @@ fn a_secret_as_a_flag_is_refused_unseen() {
 
 #[test]
 fn help_names_every_setting_by_section() {
-    for args in [vec!["--help"], vec!["-h"], vec!["simulate", "--help"]] {
-        let stop = run(&args).unwrap_err();
+    let asked = |args: &[&str]| {
+        let stop = run(args).unwrap_err();
         assert_eq!(stop.exit_status(), 0);
-        let text = stop.to_string();
+        stop.to_string()
+    };
+    for args in [&["--help"][..], &["simulate", "--help"]] {
+        let text = asked(args);
+        let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
         for setting in SETTINGS.iter().filter(|setting| !setting.secret) {
-            assert!(text.contains(&format!("--{} <", setting.flag().unwrap())), "{text}");
+            assert!(flat.contains(&format!("--{} <", setting.flag().unwrap())), "{text}");
             assert!(
-                text.contains(&format!("[default: {}] [env: {}]", setting.default_text(), setting.env())),
+                flat.contains(&format!("[default: {}] [env: {}]", setting.default_text(), setting.env())),
                 "{text}"
             );
         }
+        let long = text.lines().find(|line| line.chars().count() > 80 && !line.contains("--"));
+        assert_eq!(long, None);
     }
-    let text = run(&["--help"]).unwrap_err().to_string();
+    let text = asked(&["--help"]);
     assert!(
         text.contains("\npoll:\n      --poll.interval <DURATION>\n          From the start of one poll to the start"),
         "{text}"
     );
-    assert!(text.contains("JELOU_EXPORTER_API_CLIENT_SECRET]"), "{text}");
+    let short = asked(&["-h"]);
+    assert!(2 * short.lines().count() < text.lines().count(), "{short}");
+    assert!(short.contains("--api.client-id") && !short.contains("--api.page-size <"), "{short}");
+    for text in [text, short] {
+        assert!(text.contains("JELOU_EXPORTER_API_CLIENT_SECRET]"), "{text}");
+    }
+}
+
+#[test]
+fn shells_and_readers_get_their_texts_without_any_configuration() {
+    let asked = |args: &[&str]| {
+        let stop = invoke(args, &[]).unwrap_err();
+        assert_eq!(stop.exit_status(), 0, "{stop}");
+        stop.to_string()
+    };
+    for (shell, mark) in [("bash", "complete -F"), ("zsh", "#compdef jelou-exporter"), ("fish", "complete -c")] {
+        let script = asked(&["completions", shell]);
+        assert!(script.contains(mark) && script.contains("poll.interval"), "{shell}");
+    }
+    let page = asked(&["man"]);
+    assert!(
+        page.contains(".TH jelou-exporter 1")
+            && page.contains("check\\-config")
+            && page.contains("Base URL; redirects")
+            && !page.contains("run(1)"),
+        "{page}"
+    );
+    assert!(refused(&["completions", "smoke"]).contains("bash"));
+    assert!(refused(&["completions"]).contains("<SHELL>"));
 }
 
 #[test]

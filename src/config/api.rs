@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use super::secret::Secret;
+use crate::tls::TlsFiles;
 
 /// Settings of the section `api`.
 #[derive(Clone, Debug)]
@@ -22,6 +23,12 @@ pub struct ApiSettings {
     pub client_secret: Option<Secret>,
     /// File that holds the second half instead.
     pub client_secret_file: Option<PathBuf>,
+    /// Certificates of the authorities that are trusted in place of the bundled ones.
+    pub ca_file: Option<PathBuf>,
+    /// The certificate that the upstream is shown.
+    pub client_certificate_file: Option<PathBuf>,
+    /// Its key.
+    pub client_key_file: Option<PathBuf>,
     /// How credentials are sent.
     pub auth: AuthScheme,
     /// The zone of zone-less dates.
@@ -36,6 +43,14 @@ pub struct ApiSettings {
     pub requests_per_second: f64,
     /// Value of the `account` label.
     pub account: String,
+}
+
+impl ApiSettings {
+    /// Whom TLS trusts and what it shows.
+    pub fn tls(&self) -> TlsFiles {
+        let identity = self.client_certificate_file.clone().zip(self.client_key_file.clone());
+        TlsFiles { authorities: self.ca_file.clone(), identity }
+    }
 }
 
 /// The form of the API that is spoken.

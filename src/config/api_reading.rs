@@ -1,13 +1,17 @@
 //! Reads the section `api`: above all, whether the credentials can work.
 
+use std::path::{Path, PathBuf};
+
 use jiff::tz::TimeZone;
+use zeroize::Zeroizing;
 
 use super::api::{ApiSettings, AuthScheme, Dialect};
 use super::given::quoted;
-use super::nearest::nearest;
+use super::nearest::near;
 use super::reader::{LONGER_THAN_ZERO, Reader};
 use super::secret::Secret;
 use super::values::{base_url, line, url_path, whole};
+use crate::tls::{self, TlsError, TlsFiles, TlsTexts};
 
 /// Reads the section. Without `needs_credentials` they may be missing.
 pub(super) fn read(from: &mut Reader<'_>, needs_credentials: bool) -> Option<ApiSettings> {
@@ -18,7 +22,10 @@ pub(super) fn read(from: &mut Reader<'_>, needs_credentials: bool) -> Option<Api
     let auth = from.choice("api.auth", AuthScheme::named);
     let client_secret = client_secret(from, auth);
     let client_secret_file = from.optional("api.client_secret_file", |text| Ok(text.trim().into()));
+    let mut file = |key| from.optional(key, |text| Ok(PathBuf::from(text.trim())));
+    let [ca_file, client_certificate_file, client_key_file] = [CA_FILE, CERTIFICATE_FILE, KEY_FILE].map(&mut file);
     if needs_credentials {
+        certificates(from, url.as_deref(), [&ca_file, &client_certificate_file, &client_key_file]);
         credentials(from, auth);
     }
     let timezone = from.value("api.timezone", timezone);
@@ -34,6 +41,9 @@ pub(super) fn read(from: &mut Reader<'_>, needs_credentials: bool) -> Option<Api
         client_id: client_id?,
         client_secret: client_secret?,
         client_secret_file: client_secret_file?,
+        ca_file: ca_file?,
+        client_certificate_file: client_certificate_file?,
+        client_key_file: client_key_file?,
         auth: auth?,
         timezone,
         timezone_name,
@@ -89,6 +99,7 @@ fn credentials(from: &mut Reader<'_>, auth: Option<AuthScheme>) {
         Some(path) => match from.file(path.as_ref()) {
             Err(error) => from.refuse("api.client_secret_file", format!("the file cannot be read: {error}")),
             Ok(text) => {
+                let text = Zeroizing::new(text);
                 if let Err(why) = usable_secret(&text, auth) {
                     from.refuse("api.client_secret_file", format!("what the file holds cannot be used: {why}"));
                 }
@@ -99,6 +110,53 @@ fn credentials(from: &mut Reader<'_>, auth: Option<AuthScheme>) {
             let env = "JELOU_EXPORTER_API_CLIENT_SECRET";
             let what = format!("it is missing: set {env} or api.client_secret_file");
             from.refuse_unseen("api.client_secret", what);
+        }
+    }
+}
+
+const CA_FILE: &str = "api.ca_file";
+const CERTIFICATE_FILE: &str = "api.client_certificate_file";
+const KEY_FILE: &str = "api.client_key_file";
+
+/// Whether the files of TLS can be used.
+fn certificates(from: &mut Reader<'_>, url: Option<&str>, files: [&Option<Option<PathBuf>>; 3]) {
+    let [authorities, certificate, key] = files.map(|file| file.clone().flatten());
+    match (&certificate, &key) {
+        (Some(_), None) => from.refuse(CERTIFICATE_FILE, format!("{KEY_FILE} is wanted with it")),
+        (None, Some(_)) => from.refuse(KEY_FILE, format!("{CERTIFICATE_FILE} is wanted with it")),
+        _ => {}
+    }
+    let files = TlsFiles { authorities, identity: certificate.zip(key) };
+    if files.is_empty() {
+        return;
+    }
+    look_inside(from, &files);
+    if url.is_some_and(|url| !url.starts_with("https://")) {
+        let what = "api.ca_file and api.client_certificate_file have no effect: api.url is no https URL";
+        from.warnings.push(what.to_owned());
+    }
+}
+
+fn look_inside(from: &mut Reader<'_>, files: &TlsFiles) {
+    let mut text = |key, path: &Path| match from.file(path) {
+        Ok(text) => Some(text),
+        Err(error) => {
+            from.refuse(key, format!("the file cannot be read: {error}"));
+            None
+        }
+    };
+    let authorities = files.authorities.as_ref().and_then(|path| text(CA_FILE, path));
+    let own = files.identity.as_ref().and_then(|(certificate, key)| {
+        let (certificate, key) = (text(CERTIFICATE_FILE, certificate), text(KEY_FILE, key));
+        certificate.zip(key.map(Zeroizing::new))
+    });
+    // One after the other, so that what is wrong with both comes out at once.
+    for texts in [TlsTexts { authorities, identity: None }, TlsTexts { authorities: None, identity: own }] {
+        match tls::config_with(&texts, &[]) {
+            Ok(_) => {}
+            Err(TlsError::Authorities(why)) => from.refuse(CA_FILE, why),
+            Err(TlsError::Certificate(why)) => from.refuse(CERTIFICATE_FILE, why),
+            Err(TlsError::Key(why)) => from.refuse(KEY_FILE, why),
         }
     }
 }
@@ -116,11 +174,45 @@ fn timezone(text: &str) -> Result<(TimeZone, String), String> {
             Err("the name of a zone is wanted, like America/Guayaquil, not an offset".to_owned())
         }
         Err(_) => {
-            let names: Vec<String> = jiff::tz::db().available().map(|name| name.as_str().to_owned()).collect();
-            let near = nearest(&text, names.iter().map(String::as_str)).unwrap_or("UTC");
-            Err(format!("no time zone of this name is known; did you mean {}?", quoted(near)))
+            let meant = zone_of(&text).map_or_else(
+                || "names are those of the IANA, like America/Guayaquil".to_owned(),
+                |near| format!("did you mean {}?", quoted(&near)),
+            );
+            Err(format!("no time zone of this name is known; {meant}"))
         }
     }
+}
+
+/// Places that people name and that have no zone of that name.
+const PLACES: &[(&str, &str)] = &[
+    ("argentina", "America/Argentina/Buenos_Aires"),
+    ("bolivia", "America/La_Paz"),
+    ("brasil", "America/Sao_Paulo"),
+    ("brasilia", "America/Sao_Paulo"),
+    ("brazil", "America/Sao_Paulo"),
+    ("chile", "America/Santiago"),
+    ("colombia", "America/Bogota"),
+    ("ecuador", "America/Guayaquil"),
+    ("mexico", "America/Mexico_City"),
+    ("peru", "America/Lima"),
+    ("quito", "America/Guayaquil"),
+    ("spain", "Europe/Madrid"),
+    ("uruguay", "America/Montevideo"),
+    ("venezuela", "America/Caracas"),
+];
+
+/// The zone that was probably meant, if there is one that is alike.
+fn zone_of(text: &str) -> Option<String> {
+    let spelt = text.replace([' ', '-'], "_");
+    if let Ok(zone) = TimeZone::get(&spelt) {
+        return zone.iana_name().map(str::to_owned);
+    }
+    let place = spelt.rsplit('/').next().unwrap_or_default().to_lowercase();
+    if let Some((_, zone)) = PLACES.iter().find(|(name, _)| *name == place) {
+        return Some((*zone).to_owned());
+    }
+    let names: Vec<String> = jiff::tz::db().available().map(|name| name.as_str().to_owned()).collect();
+    near(&spelt, 0.85, names.iter().map(String::as_str)).map(str::to_owned)
 }
 
 /// The slowest budget that is taken: one request an hour and a half. Slower ones are slips, and overflow delays.

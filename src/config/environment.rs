@@ -18,7 +18,10 @@ pub(super) fn read(env: &BTreeMap<String, String>, ignored: &dyn Fn(&str) -> boo
     for (name, text) in env.iter().filter(|(name, _)| name.starts_with(ENV_PREFIX)) {
         match known.get(name) {
             Some(setting) => {
-                layer.insert(setting.key, Given { text: text.clone(), source: Source::Environment(name.clone()) });
+                layer.insert(
+                    setting.key,
+                    Given { text: text.clone().into(), source: Source::Environment(name.clone()) },
+                );
             }
             None if name == CONFIG_FILE || name == REVISION || is_service_link(name, text) => {}
             None if ignored(&key_of(name)) => {}
@@ -58,7 +61,7 @@ mod tests {
     fn parse(pairs: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
         let env = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let (layer, problems) = read(&env, &|key| key.starts_with("web."));
-        let values = layer.iter().map(|(key, given)| format!("{key}={}", given.text)).collect();
+        let values = layer.iter().map(|(key, given)| format!("{key}={}", *given.text)).collect();
         (values, problems.iter().map(ToString::to_string).collect())
     }
 

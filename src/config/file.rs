@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::given::{Given, Layer, Source, shown};
 use super::problem::Problem;
-use super::settings::{SETTINGS, Setting, nearest_key, setting};
+use super::settings::{SETTINGS, Setting, nearest_key, nearest_word, setting};
 use super::yaml::{self, Node};
 
 /// What a file says, and what is wrong with it.
@@ -78,7 +78,8 @@ impl Reading {
             (None, _) if is_section => self.refuse(&key, "this is a section: its settings stand below it"),
             // The value is not shown: the key that was meant may be a secret.
             (None, _) => {
-                let what = format!("unknown key; did you mean {}?", nearest_key(&key));
+                let meant = if key.contains('.') { nearest_key(&key) } else { nearest_word(&key) };
+                let what = format!("unknown key; did you mean {meant}?");
                 self.refuse(&key, &what);
             }
         }
@@ -95,7 +96,7 @@ impl Reading {
             scalar => self.scalar(setting, scalar).map(|text| vec![text]),
         };
         if let Some(texts) = text {
-            let given = Given { text: texts.join(","), source: Source::File(self.name.clone()) };
+            let given = Given { text: texts.join(",").into(), source: Source::File(self.name.clone()) };
             self.contents.layer.insert(key, given);
         }
     }
@@ -127,7 +128,7 @@ mod tests {
 
     fn parse(text: &str) -> (Vec<String>, Vec<String>) {
         let contents = read(Path::new("c.yml"), &|_| Ok(text.to_owned()));
-        let values = contents.layer.iter().map(|(key, given)| format!("{key}={}", given.text)).collect();
+        let values = contents.layer.iter().map(|(key, given)| format!("{key}={}", *given.text)).collect();
         (values, contents.problems.iter().map(ToString::to_string).collect())
     }
 
@@ -164,6 +165,7 @@ mod tests {
         for (text, problem) in [
             ("api: {ulr: x}", "api.ulr (c.yml): unknown key; did you mean api.url?"),
             ("apis: {url: x}", "apis.url (c.yml): unknown key; did you mean api.url?"),
+            ("polling:", "polling (c.yml): unknown key; did you mean poll?"),
             ("url: x", "url (c.yml): unknown key; did you mean api.url?"),
             ("api: {deep: {url: x}}", "api.deep.url (c.yml): unknown key; did you mean api.url?"),
             ("12: x", "12 (c.yml): unknown key; did you mean"),

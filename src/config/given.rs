@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use zeroize::Zeroizing;
+
 use super::secret::Secret;
 use super::settings::{Kind, Setting};
 
@@ -47,7 +49,8 @@ impl fmt::Display for Source {
 /// The text of a value and who gave it. Without `Debug`, for it may hold a credential.
 #[derive(Clone)]
 pub(super) struct Given {
-    pub(super) text: String,
+    /// Overwritten when it is dropped.
+    pub(super) text: Zeroizing<String>,
     pub(super) source: Source,
 }
 

@@ -16,6 +16,7 @@ pub(crate) mod given;
 pub(crate) mod nearest;
 mod otel;
 mod reader;
+mod texts;
 pub(crate) mod values;
 pub(crate) mod yaml;
 
@@ -48,8 +49,9 @@ pub use poll::PollSettings;
 pub use problem::{Problem, Problems};
 pub use profile::Profile;
 pub use secret::Secret;
-pub use settings::{SETTINGS, markdown_table};
+pub use settings::{SETTINGS, Setting, markdown_table};
 pub use state::StateSettings;
+use texts::Texts;
 pub use web::WebSettings;
 
 /// Everything that can be set, checked.
@@ -71,6 +73,7 @@ pub struct Config {
     pub log: LogSettings,
     /// What was given and has no effect, to be logged.
     pub warnings: Vec<String>,
+    texts: Texts,
 }
 
 /// Where settings come from.
@@ -109,10 +112,32 @@ impl Config {
             (Some(api), Some(poll), Some(state), Some(web), Some(otlp), Some(metrics), Some(log))
                 if from.problems.is_empty() =>
             {
-                Ok(Self { api, poll, state, web, otlp, metrics, log, warnings: from.warnings })
+                Ok(Self {
+                    api,
+                    poll,
+                    state,
+                    web,
+                    otlp,
+                    metrics,
+                    log,
+                    warnings: from.warnings,
+                    texts: Texts::new(from.values),
+                })
             }
             _ => Err(Problems(from.problems)),
         }
+    }
+}
+
+impl Config {
+    /// That a value of this configuration cannot be used after all.
+    pub fn refused(&self, key: &str, value: String, what: String) -> Problems {
+        Problems(vec![Problem { key: key.to_owned(), value: Some(given::quoted(&value)), place: None, what }])
+    }
+
+    /// The settings in which another configuration differs from this one, by what was given.
+    pub fn differs_from<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'static Setting> + 'a {
+        self.texts.differing(&other.texts)
     }
 }
 
@@ -129,7 +154,7 @@ fn settle(sources: Sources<'_>) -> Settled<'_> {
     let file = file.or_else(named).map(|path| file::read(&path, read_file)).unwrap_or_default();
     let (own_env, unknown) = environment::read(env, &|key| profile.ignores(key));
     let flags: Layer = flags.into_iter().filter_map(|(key, text)| Some((key, by_flag(key, text)?))).collect();
-    let protocol = |layer: &'_ Layer| layer.get("otlp.protocol").map(|given| given.text.clone());
+    let protocol = |layer: &'_ Layer| layer.get("otlp.protocol").map(|given| given.text.to_string());
     let protocol_over = protocol(&flags).or_else(|| protocol(&own_env));
     let mut standard = otel::read(env, protocol_over.as_deref(), protocol(&file.layer).as_deref());
 
@@ -154,11 +179,11 @@ fn settle(sources: Sources<'_>) -> Settled<'_> {
 }
 
 fn by_flag(key: &str, text: String) -> Option<Given> {
-    Some(Given { text, source: Source::Flag(settings::setting(key)?.flag()?) })
+    Some(Given { text: text.into(), source: Source::Flag(settings::setting(key)?.flag()?) })
 }
 
 fn by_command(values: &[(&'static str, &'static str)]) -> Layer {
-    let given = |text: &str| Given { text: text.to_owned(), source: Source::Command };
+    let given = |text: &str| Given { text: text.to_owned().into(), source: Source::Command };
     values.iter().map(|(key, text)| (*key, given(text))).collect()
 }
 

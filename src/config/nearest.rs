@@ -2,6 +2,11 @@
 
 /// The candidate most like `text`; `None` if there is no candidate at all.
 pub(crate) fn nearest<'a>(text: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    near(text, 0.0, candidates)
+}
+
+/// The candidate most like `text`, if it is at least so alike, from 0 to 1.
+pub(super) fn near<'a>(text: &str, least: f64, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let written = text.to_lowercase();
     let (written_section, written_name) = split(&written);
     let likeness = |candidate: &str| {
@@ -18,7 +23,8 @@ pub(crate) fn nearest<'a>(text: &str, candidates: impl Iterator<Item = &'a str>)
         // A right name in a wrong section should still be found, if nothing is nearer as a whole.
         whole.max(strsim::jaro_winkler(written_name, name) * 0.9)
     };
-    candidates.map(|candidate| (likeness(candidate), candidate)).max_by(|a, b| a.0.total_cmp(&b.0)).map(|found| found.1)
+    let alike = candidates.map(|candidate| (likeness(candidate), candidate)).filter(|found| found.0 >= least);
+    alike.max_by(|a, b| a.0.total_cmp(&b.0)).map(|found| found.1)
 }
 
 /// What stands before and behind the last dot of a key, or the last slash of a time zone.

@@ -86,7 +86,7 @@ pub(super) fn read(
     let mut of_metrics = read.layer(&OF_METRICS);
     let mut of_all = read.layer(&OF_ALL);
     let by_standard = [&of_metrics, &of_all].into_iter().find_map(|layer| layer.get("otlp.protocol"));
-    let protocol = protocol_over.or(by_standard.map(|given| &*given.text)).or(protocol_under);
+    let protocol = protocol_over.or(by_standard.map(|given| given.text.as_str())).or(protocol_under);
     let is_grpc = protocol.and_then(|text| OtlpProtocol::named(text.trim())) == Some(OtlpProtocol::Grpc);
     let [exact, base]: [Rule; 2] = if is_grpc {
         [
@@ -158,7 +158,7 @@ impl<'a> Reading<'a> {
         let mut layer = Layer::new();
         for (name, key, read) in rules {
             if let Some(text) = self.one(name, read) {
-                layer.insert(*key, Given { text, source: Source::Environment((*name).to_owned()) });
+                layer.insert(*key, Given { text: text.into(), source: Source::Environment((*name).to_owned()) });
             }
         }
         layer

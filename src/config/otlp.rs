@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use super::given::{quoted, without_credentials};
 use super::otel::{METRICS_ENDPOINT, NamedFile, Standard, TRACES_ENDPOINT};
 use super::problem::Problem;
@@ -280,7 +282,7 @@ fn read_tls(from: &mut Reader<'_>, [certificate, client_certificate, client_key]
         }
     };
     let authorities = certificate.as_ref().and_then(&mut text);
-    let own = identity.as_ref().and_then(|(certificate, key)| text(certificate).zip(text(key)));
+    let own = identity.as_ref().and_then(|(certificate, key)| text(certificate).zip(text(key).map(Zeroizing::new)));
     // One after the other, so that what is wrong with both comes out at once.
     for texts in [TlsTexts { authorities, identity: None }, TlsTexts { authorities: None, identity: own }] {
         match tls::config_with(&texts, &[]) {

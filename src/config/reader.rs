@@ -13,7 +13,7 @@ use super::settings::{Fallback, Kind, SETTINGS, Setting, setting};
 ///
 /// A method answers `None` when it has noted a problem. Readers ask for all that they need before they give up.
 pub(super) struct Reader<'a> {
-    values: Layer,
+    pub(super) values: Layer,
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<String>,
     read_file: &'a dyn Fn(&Path) -> io::Result<String>,
@@ -28,7 +28,7 @@ impl<'a> Reader<'a> {
         warnings: Vec<String>,
     ) -> Self {
         let fallback = |setting: &Setting| match setting.fallback {
-            Fallback::Value(text) => Some(Given { text: text.to_owned(), source: Source::Default }),
+            Fallback::Value(text) => Some(Given { text: text.to_owned().into(), source: Source::Default }),
             Fallback::Nothing(_) => None,
         };
         let settle = |setting: &'static Setting| {

@@ -2,17 +2,20 @@
 
 use std::fmt;
 
+use zeroize::Zeroizing;
+
 /// A credential. `Debug` and `Display` show `<secret>`, and it cannot be serialized; [`Secret::expose`] is the one way out.
+/// Its memory is overwritten when it is dropped.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct Secret(Zeroizing<String>);
 
 impl Secret {
     /// What is printed in place of a secret.
     pub const SHOWN: &'static str = "<secret>";
 
     /// Wraps a credential.
-    pub const fn new(value: String) -> Self {
-        Self(value)
+    pub fn new(value: String) -> Self {
+        Self(Zeroizing::new(value))
     }
 
     /// The credential itself, for the request that needs it.

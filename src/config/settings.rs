@@ -109,6 +109,11 @@ impl Setting {
         (!self.secret).then(|| self.key.replace('_', "-"))
     }
 
+    /// Whether it holds from the start of the process to its end.
+    pub fn needs_restart(&self) -> bool {
+        matches!(self.section(), "state" | "web" | "otlp") || self.key == "api.account"
+    }
+
     /// The name of the environment variable.
     pub fn env(&self) -> String {
         format!("{ENV_PREFIX}{}", self.key.replace('.', "_").to_uppercase())
@@ -130,6 +135,12 @@ pub fn setting(key: &str) -> Option<&'static Setting> {
 /// The known key that looks most like this one.
 pub fn nearest_key(key: &str) -> &'static str {
     nearest(key, SETTINGS.iter().map(|setting| setting.key)).unwrap_or(SETTINGS[0].key)
+}
+
+/// The known key or section that looks most like this word, which stands where sections do.
+pub fn nearest_word(word: &str) -> &'static str {
+    let sections = SETTINGS.iter().map(Setting::section);
+    nearest(word, SETTINGS.iter().map(|setting| setting.key).chain(sections)).unwrap_or(SETTINGS[0].key)
 }
 
 /// The README's table of settings.
@@ -160,7 +171,12 @@ pub const SETTINGS: &[Setting] = &[
     S::new("api.client_id", Kind::Text, Nothing("none"), "credentials, first half"),
     S::new("api.client_secret", Kind::Text, Nothing("none"), "credentials, second half; has no flag").secret(),
     S::new("api.client_secret_file", Kind::File, Nothing("none"),
-        "file that holds the second half instead; read again whenever a 401 comes"),
+        "file that holds the second half instead; read again when it changes and whenever a 401 comes"),
+    S::new("api.ca_file", Kind::File, Nothing("bundled roots"),
+        "file of the authorities (PEM) that the API's certificate must come from, as where a proxy opens TLS; read again when it changes"),
+    S::new("api.client_certificate_file", Kind::File, Nothing("none"),
+        "file of the certificate (PEM) that the exporter shows the API, with those between it and its root; read again when it changes"),
+    S::new("api.client_key_file", Kind::File, Nothing("none"), "file of that certificate's key (PEM)"),
     S::new("api.auth", Kind::Choice(&["basic", "raw"]), Value("basic"), "how credentials are sent: `basic` or `raw`"),
     S::new("api.timezone", Kind::Text, Value("America/Guayaquil"), "IANA name: sent in the `timezone` header, and the zone of dates that name none"),
     S::new("api.page_size", Kind::Whole, Value("50"), "records per page that are asked for, 1 to 1000; the API may send fewer"),
@@ -185,6 +201,8 @@ pub const SETTINGS: &[Setting] = &[
         "answer `/-/healthy` and `/-/ready` without the password or client certificate that `web.config_file` demands"),
     S::new("web.telemetry_path", Kind::Path, Value("/metrics"), "where the metrics are served"),
     S::new("web.openmetrics_created", Kind::Switch, Value("false"), "`_created` lines in OpenMetrics, which Prometheus stores as series of their own; protobuf and OTLP always carry start times"),
+    S::new("web.enable_reload", Kind::Switch, Value("false"),
+        "`POST /-/reload` reads the configuration again, as SIGHUP always does"),
     S::new("otlp.endpoint", Kind::Url, Nothing("none (off)"),
         "where to push: base URL for HTTP (`/v1/metrics` is appended), target for gRPC; the standard `OTEL_*` variables work too"),
     S::new("otlp.protocol", Kind::Choice(&["http/protobuf", "grpc", "http/json"]), Value("http/protobuf"),
@@ -259,6 +277,26 @@ mod tests {
             ("metrics.reply_target_origins", "metrics.reply_target_excluded_origins"),
         ] {
             assert_eq!(nearest_key(written), meant, "{written}");
+        }
+    }
+
+    #[test]
+    fn a_mistyped_section_is_understood() {
+        for (written, meant) in [
+            ("apis", "api"),
+            ("polls", "poll"),
+            ("polling", "poll"),
+            ("logging", "log"),
+            ("logs", "log"),
+            ("metric", "metrics"),
+            ("metrcis", "metrics"),
+            ("otel", "otlp"),
+            ("states", "state"),
+            ("url", "api.url"),
+            ("listen_address", "web.listen_address"),
+            ("timezone", "api.timezone"),
+        ] {
+            assert_eq!(nearest_word(written), meant, "{written}");
         }
     }
 

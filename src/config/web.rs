@@ -22,10 +22,12 @@ pub struct WebSettings {
     pub telemetry_path: String,
     /// Whether OpenMetrics tells start times in lines of their own.
     pub openmetrics_created: bool,
+    /// Whether whoever reaches the port may have the configuration read again.
+    pub enable_reload: bool,
 }
 
 /// Paths that serve something else.
-const TAKEN: [&str; 3] = ["/", "/-/healthy", "/-/ready"];
+const TAKEN: [&str; 4] = ["/", "/-/healthy", "/-/ready", "/-/reload"];
 
 /// Reads the section, and the file that it names.
 pub(super) fn read(from: &mut Reader<'_>) -> Option<WebSettings> {
@@ -49,6 +51,7 @@ pub(super) fn read(from: &mut Reader<'_>) -> Option<WebSettings> {
             Err(problems) => from.problems.extend(problems),
         }
     }
+    let enable_reload = from.value("web.enable_reload", switch);
     Some(WebSettings {
         listen_addresses: listen_addresses?,
         systemd_socket: systemd_socket?,
@@ -56,5 +59,6 @@ pub(super) fn read(from: &mut Reader<'_>) -> Option<WebSettings> {
         open_probes: open_probes?,
         telemetry_path: telemetry_path?,
         openmetrics_created: openmetrics_created?,
+        enable_reload: enable_reload?,
     })
 }

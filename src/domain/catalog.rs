@@ -152,6 +152,10 @@ families! {
         "OTLP exports by result.";
     OtlpLastSuccess Gauge "jelou_exporter_otlp_last_success_timestamp_seconds" "jelou.exporter.otlp_last_success_timestamp" "s" ["account"] false
         "When an OTLP receiver last took everything, Unix time.";
+    ConfigReloadSuccessful Gauge "jelou_exporter_config_last_reload_successful" "jelou.exporter.config_last_reload_successful" "" ["account"] false
+        "1 when the last attempt to load the configuration succeeded, else 0: then the one before holds.";
+    ConfigReloadSuccess Gauge "jelou_exporter_config_last_reload_success_timestamp_seconds" "jelou.exporter.config_last_reload_success_timestamp" "s" ["account"] false
+        "When the configuration that holds was loaded, Unix time.";
     HttpRequests Counter "jelou_exporter_http_requests_total" "jelou.exporter.http_requests" "{request}" ["code"] false
         "Requests to the exporter's own web server by status code.";
     HttpDropped Counter "jelou_exporter_http_connections_dropped_total" "jelou.exporter.http_connections_dropped" "{connection}" ["reason"] false
@@ -238,6 +242,8 @@ gauge jelou_exporter_checkpoint_duration_seconds account
 gauge jelou_exporter_checkpoint_size_bytes account
 counter jelou_exporter_otlp_exports_total account result
 gauge jelou_exporter_otlp_last_success_timestamp_seconds account
+gauge jelou_exporter_config_last_reload_successful account
+gauge jelou_exporter_config_last_reload_success_timestamp_seconds account
 counter jelou_exporter_http_requests_total code
 counter jelou_exporter_http_connections_dropped_total reason
 counter jelou_exporter_log_messages_total level

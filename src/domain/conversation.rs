@@ -213,14 +213,23 @@ pub const UNKNOWN_BOT: &str = "unknown";
 /// The team label where a record names no one team.
 pub const UNASSIGNED_TEAM: &str = "unassigned";
 
+/// The longest label, in bytes: every series of a pair bears it, in every scrape. Of a longer name the beginning counts.
+pub const LONGEST_LABEL: usize = 256;
+
+/// The name as it may be a label.
+pub fn label(name: &str) -> &str {
+    let name = name.trim();
+    name[..name.floor_char_boundary(LONGEST_LABEL)].trim_end()
+}
+
 /// The bot label of a record (rule **labels**).
 pub fn bot_label(bot_name: Option<&str>) -> &str {
-    bot_name.map(str::trim).filter(|name| !name.is_empty()).unwrap_or(UNKNOWN_BOT)
+    bot_name.map(label).filter(|name| !name.is_empty()).unwrap_or(UNKNOWN_BOT)
 }
 
 /// The team label of a record (rule **labels**): the assignment's team, else an operator's team that is not a list.
 pub fn team_label<'a>(assigned: Option<&'a str>, operator_team: Option<&'a str>) -> &'a str {
-    let named = |name: Option<&'a str>| name.map(str::trim).filter(|name| !name.is_empty());
+    let named = |name: Option<&'a str>| name.map(label).filter(|name| !name.is_empty());
     named(assigned).or_else(|| named(operator_team).filter(|name| !name.contains(','))).unwrap_or(UNASSIGNED_TEAM)
 }
 
@@ -275,6 +284,14 @@ impl Conversation {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_label_is_never_long() {
+        assert_eq!(bot_label(Some(&"b".repeat(1_000_000))).len(), LONGEST_LABEL);
+        let name = format!("{}é", "x".repeat(LONGEST_LABEL - 1));
+        assert_eq!(team_label(Some(&name), None), &name[..LONGEST_LABEL - 1], "no letter is cut in two");
+        assert_eq!(bot_label(Some(&name[..LONGEST_LABEL - 1])), &name[..LONGEST_LABEL - 1]);
+    }
 
     #[test]
     fn an_id_is_spelt_as_it_came_and_is_small() {

@@ -234,6 +234,7 @@ impl Live {
             http_dropped: self.http_dropped.since(&told.http_dropped),
             log_messages: self.log_messages.since(&told.log_messages),
             exports,
+            config: self.config,
         }
     }
 }

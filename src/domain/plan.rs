@@ -153,6 +153,13 @@ impl Plan {
         Some(plan)
     }
 
+    /// Asks by these settings from here on, and finds out again what it learnt of the upstream, which may be another.
+    pub fn go_on_by(&mut self, settings: PlanSettings) {
+        self.settings = settings;
+        self.widest = None;
+        self.deferred.clear();
+    }
+
     /// What a checkpoint is to keep.
     pub fn kept(&self) -> KeptPlan {
         KeptPlan {

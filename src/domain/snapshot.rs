@@ -225,6 +225,17 @@ pub struct Live {
     pub log_messages: Tally<LogLevel>,
     /// OTLP exports; `None` without an endpoint.
     pub exports: Option<Exports>,
+    /// The configuration; `None` until one was loaded.
+    pub config: Option<ConfigLoad>,
+}
+
+/// How loading the configuration went, the first time included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConfigLoad {
+    /// Whether the last attempt succeeded.
+    pub successful: bool,
+    /// When one last did.
+    pub last_success: UnixMillis,
 }
 
 /// How pushing goes.

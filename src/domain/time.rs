@@ -34,6 +34,16 @@ impl UnixMillis {
     }
 }
 
+impl fmt::Display for UnixMillis {
+    /// RFC 3339 in UTC, to the second.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_second(self.seconds()) {
+            Ok(at) => at.fmt(f),
+            Err(_) => write!(f, "{} s from 1970 on", self.seconds()),
+        }
+    }
+}
+
 impl Add<i64> for UnixMillis {
     type Output = Self;
     /// Moves the instant by so many milliseconds.
@@ -83,6 +93,19 @@ impl Range {
 
 impl fmt::Display for Range {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}..{}", self.start, self.end)
+        // As ISO 8601 writes an interval.
+        write!(f, "{}/{}", UnixMillis::from_seconds(self.start), UnixMillis::from_seconds(self.end))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_shown_as_people_write_them() {
+        assert_eq!(UnixMillis(1_767_225_600_999).to_string(), "2026-01-01T00:00:00Z");
+        assert_eq!(Range::new(1_767_225_600, 1_767_229_200).to_string(), "2026-01-01T00:00:00Z/2026-01-01T01:00:00Z");
+        assert_eq!(UnixMillis(i64::MAX).to_string(), "9223372036854775 s from 1970 on");
     }
 }

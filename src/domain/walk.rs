@@ -16,6 +16,8 @@ const PASSES: u32 = 3;
 const FRUITLESS: u32 = 2;
 /// Pages after which a walk gives up: no range that is asked for has as many, so the upstream never comes to an end.
 const MOST_PAGES: u32 = 5_000;
+/// The same in rows, whatever the pages' size: all of a walk's rows are held until it is over.
+const MOST_ROWS: usize = 500_000;
 
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +40,8 @@ pub struct Walk {
     page: u32,
     /// Pages of the passes before this one.
     pages_before: u32,
+    /// Rows of all passes.
+    rows: usize,
     seen: HashSet<ConversationId>,
     first_total: Option<u64>,
     last_total: Option<u64>,
@@ -67,6 +71,7 @@ impl Walk {
             pass: 1,
             page: 1,
             pages_before: 0,
+            rows: 0,
             seen: HashSet::new(),
             first_total: None,
             last_total: None,
@@ -79,6 +84,7 @@ impl Walk {
     /// Takes in the page that was asked for.
     pub fn take(&mut self, page: &Page) -> Step {
         let known = self.seen.len();
+        self.rows += page.rows.len();
         for row in &page.rows {
             self.seen.insert(match row {
                 Row::Conversation(conversation) => conversation.id.clone(),
@@ -108,7 +114,7 @@ impl Walk {
     }
 
     fn next_page(&mut self) -> Step {
-        if self.pages_before + self.page >= MOST_PAGES {
+        if self.pages_before + self.page >= MOST_PAGES || self.rows >= MOST_ROWS {
             return Step::Incomplete;
         }
         self.page += 1;
@@ -140,7 +146,7 @@ impl Walk {
             return Step::Incomplete;
         }
         let pages_before = self.pages_before + self.page;
-        *self = Self { pass: self.pass + 1, pages_before, before: Some(this), ..Self::new() };
+        *self = Self { pass: self.pass + 1, pages_before, rows: self.rows, before: Some(this), ..Self::new() };
         Step::Ask(1)
     }
 }
@@ -161,6 +167,21 @@ mod tests {
         let mut walk = Walk::new();
         assert_eq!(walk.take(&page(&["a", "b"], Some(3))), Step::Ask(2));
         assert_eq!(walk.take(&page(&["b", "c"], Some(3))), Step::Complete { distrusted: false });
+    }
+
+    #[test]
+    fn a_walk_that_never_ends_is_given_up() {
+        let names: Vec<String> = (0..MOST_ROWS / 10).map(|number| number.to_string()).collect();
+        let ids: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut walk = Walk::new();
+        let mut step = Step::Ask(1);
+        for number in 0..10_u32 {
+            assert_eq!(step, Step::Ask(number + 1));
+            // One new row keeps it going.
+            let new = format!("new {number}");
+            step = walk.take(&page(&[&ids[1..], &[&new]].concat(), Some(u64::MAX)));
+        }
+        assert_eq!(step, Step::Incomplete);
     }
 
     #[test]

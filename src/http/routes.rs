@@ -1,5 +1,7 @@
 //! Which answer belongs to which request.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use hyper::header::{
     ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
@@ -21,10 +23,10 @@ const HTML: &str = "text/html; charset=utf-8";
 pub(super) async fn answer(state: &HttpState, method: &Method, path: &str, headers: &HeaderMap) -> Response<Pieces> {
     let mut response = match route(state, path) {
         None => plain(StatusCode::NOT_FOUND, "Not found.\n"),
+        Some(Route::Reload) if *method == Method::POST => reload(state).await,
+        Some(Route::Reload) => not_allowed("Only POST is answered.\n", "POST"),
         Some(_) if *method != Method::GET && *method != Method::HEAD => {
-            let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "Only GET and HEAD are answered.\n");
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            response
+            not_allowed("Only GET and HEAD are answered.\n", "GET, HEAD")
         }
         Some(Route::Metrics) => metrics(state, headers).await,
         Some(Route::Page) => status_page(state).await,
@@ -49,6 +51,7 @@ enum Route {
     Page,
     Healthy,
     Ready,
+    Reload,
 }
 
 fn route(state: &HttpState, path: &str) -> Option<Route> {
@@ -58,6 +61,7 @@ fn route(state: &HttpState, path: &str) -> Option<Route> {
         "/" => Some(Route::Page),
         "/-/healthy" => Some(Route::Healthy),
         "/-/ready" => Some(Route::Ready),
+        "/-/reload" => Some(Route::Reload),
         _ => None,
     }
 }
@@ -112,6 +116,26 @@ fn ready(state: &HttpState) -> Response<Pieces> {
         None => plain(StatusCode::OK, "Ready.\n"),
         Some(why) => plain(StatusCode::SERVICE_UNAVAILABLE, format!("Not ready: {why}.\n")),
     }
+}
+
+async fn reload(state: &HttpState) -> Response<Pieces> {
+    let Some(reload) = &state.reload else {
+        let why = "Reloading by HTTP is off: set web.enable_reload to true and restart, or send SIGHUP.\n";
+        return plain(StatusCode::FORBIDDEN, why);
+    };
+    let reload = Arc::clone(reload);
+    let failed = |why| plain(StatusCode::INTERNAL_SERVER_ERROR, format!("{why}\n"));
+    match tokio::task::spawn_blocking(move || reload()).await {
+        Ok(Ok(said)) => plain(StatusCode::OK, format!("{said}\n")),
+        Ok(Err(why)) => failed(why),
+        Err(error) => failed(format!("Not reloaded: {error}")),
+    }
+}
+
+fn not_allowed(why: &'static str, allowed: &'static str) -> Response<Pieces> {
+    let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, why);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
 }
 
 pub(super) fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response<Pieces> {

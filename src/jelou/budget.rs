@@ -14,26 +14,32 @@ pub const LONGEST_PAUSE: Duration = Duration::from_hours(24);
 pub struct Pace {
     spacing_ms: u64,
     next_ms: u64,
+    paused_until_ms: u64,
 }
 
 impl Pace {
     /// Spaces requests by 1/`requests_per_second`, rounded up to a millisecond so that the rate is never exceeded.
     pub fn new(requests_per_second: f64) -> Self {
+        Self { spacing_ms: Self::spacing(requests_per_second), next_ms: 0, paused_until_ms: 0 }
+    }
+
+    fn spacing(requests_per_second: f64) -> u64 {
         let longest = millis(LONGEST_PAUSE);
         // Settings refuse what is no positive rate; should one come through, the slowest pace is the harmless reading.
-        let spacing_ms = if requests_per_second > 0.0 {
-            ((1000.0 / requests_per_second).ceil() as u64).min(longest)
-        } else {
-            longest
-        };
-        Self { spacing_ms, next_ms: 0 }
+        if requests_per_second > 0.0 { ((1000.0 / requests_per_second).ceil() as u64).min(longest) } else { longest }
+    }
+
+    /// Another rate from `now_ms` on. A pause goes on.
+    pub fn set_rate(&mut self, now_ms: u64, requests_per_second: f64) {
+        self.spacing_ms = Self::spacing(requests_per_second);
+        self.next_ms = self.next_ms.min(now_ms.saturating_add(self.spacing_ms));
     }
 
     /// Takes the slot and returns 0 if one is free at `now_ms`; else takes nothing and returns how long to wait first.
     ///
     /// A waiter holds no slot, so a pause that begins while it waits holds it back too, and giving up costs nothing.
     pub fn reserve(&mut self, now_ms: u64) -> u64 {
-        let wait = self.next_ms.saturating_sub(now_ms);
+        let wait = self.next_ms.max(self.paused_until_ms).saturating_sub(now_ms);
         if wait == 0 {
             self.next_ms = now_ms.saturating_add(self.spacing_ms);
         }
@@ -42,7 +48,7 @@ impl Pace {
 
     /// Grants nothing before `until_ms`, at most [`LONGEST_PAUSE`] from now. Never shortens a longer pause.
     pub fn pause_until(&mut self, now_ms: u64, until_ms: u64) {
-        self.next_ms = self.next_ms.max(until_ms.min(now_ms.saturating_add(millis(LONGEST_PAUSE))));
+        self.paused_until_ms = self.paused_until_ms.max(until_ms.min(now_ms.saturating_add(millis(LONGEST_PAUSE))));
     }
 }
 
@@ -64,6 +70,12 @@ impl Budget {
     pub fn new(requests_per_second: f64) -> Self {
         let state = State { pace: Pace::new(requests_per_second), waited: Duration::ZERO };
         Self { origin: Instant::now(), state: Mutex::new(state) }
+    }
+
+    /// So many requests a second from here on. Who waits already waits to the end by the old rate.
+    pub fn set_rate(&self, requests_per_second: f64) {
+        let now = self.at(Instant::now());
+        self.state().pace.set_rate(now, requests_per_second);
     }
 
     /// Waits until a request may start. Dropping the future gives nothing away and takes nothing.
@@ -157,6 +169,19 @@ mod tests {
         let mut pace = Pace::new(1.0);
         pace.pause_until(5000, u64::MAX);
         assert_eq!(pace.reserve(5000), 86_400_000);
+    }
+
+    #[test]
+    fn another_rate_holds_at_once_and_ends_no_pause() {
+        let mut pace = Pace::new(0.001);
+        assert_eq!(pace.reserve(0), 0);
+        pace.set_rate(100, 2.0);
+        assert_eq!(starts(&mut pace, 100, 2), [600, 1100]);
+        pace.pause_until(1200, 60_000);
+        pace.set_rate(1200, 10.0);
+        assert_eq!(starts(&mut pace, 1200, 2), [60_000, 60_100]);
+        pace.set_rate(60_100, 1.0);
+        assert_eq!(starts(&mut pace, 60_100, 2), [60_200, 61_200], "a slower rate begins with the next request");
     }
 
     #[test]

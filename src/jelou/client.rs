@@ -7,18 +7,18 @@ use std::time::{Duration, UNIX_EPOCH};
 use std::{fmt, io};
 
 use reqwest::header::{AUTHORIZATION, DATE, HeaderMap, LOCATION, RETRY_AFTER};
-use reqwest::{Response, StatusCode, redirect, retry};
+use reqwest::{Response, StatusCode};
 
 use super::credentials::Credentials;
 use super::decode::decode;
 use super::error::{ApiError, BodyError};
 use super::message;
 use super::request::Listing;
+use super::transport::Transport;
 use crate::clock::Clock;
 use crate::config::api::ApiSettings;
 use crate::domain::reading::Page;
 use crate::domain::time::{Range, UnixMillis};
-use crate::tls;
 
 /// Longest body that is read, after unpacking. A page of fifty records has some 30 KiB.
 pub const BODY_LIMIT: usize = 32 * 1024 * 1024;
@@ -26,18 +26,16 @@ pub const BODY_LIMIT: usize = 32 * 1024 * 1024;
 /// Longest part of an error's body that is looked at.
 const ERROR_BODY_LIMIT: usize = 64 * 1024;
 
-const USER_AGENT: &str = concat!("jelou-exporter/", env!("CARGO_PKG_VERSION"));
-
 /// A client of the listing. It keeps connections open from one call to the next.
 pub struct Client {
-    http: reqwest::Client,
+    transport: Transport,
     listing: Listing,
     credentials: Option<Credentials>,
     timeout: Duration,
     clock: Arc<dyn Clock>,
 }
 
-/// Why there can be no client. Settings that were checked leave only the secret's file to go wrong.
+/// Why there can be no client. Settings that were checked leave only files to go wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SetupError {
     /// `api.url` and `api.path` make no address.
@@ -53,6 +51,8 @@ pub enum SetupError {
     },
     /// The credentials have characters that no header can carry.
     Credentials,
+    /// `api.ca_file`, `api.client_certificate_file` or `api.client_key_file` cannot be used.
+    TlsFiles(String),
     /// The HTTP or TLS library cannot be set up.
     Http(String),
 }
@@ -65,20 +65,8 @@ impl Client {
     pub fn new(settings: &ApiSettings, clock: Arc<dyn Clock>) -> Result<Self, SetupError> {
         let listing = Listing::new(settings)?;
         let credentials = Credentials::load(settings)?;
-        let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls::client_config(&[b"h2", b"http/1.1"]))
-            .user_agent(USER_AGENT)
-            .timeout(settings.timeout)
-            .redirect(redirect::Policy::none())
-            // One call is one request: the budget counts them, and the poller decides on retries.
-            .retry(retry::never())
-            .referer(false);
-        if listing.is_loopback() {
-            // A proxy cannot reach this machine's own loopback.
-            builder = builder.no_proxy();
-        }
-        let http = builder.build().map_err(|error| SetupError::Http(reason(&error)))?;
-        Ok(Self { http, listing, credentials, timeout: settings.timeout, clock })
+        let transport = Transport::new(settings, listing.is_loopback())?;
+        Ok(Self { transport, listing, credentials, timeout: settings.timeout, clock })
     }
 
     /// Asks for one page (the first is 1) of the conversations that started within `range`: exactly one HTTP request.
@@ -91,9 +79,12 @@ impl Client {
             request.headers_mut().insert(AUTHORIZATION, credentials.header());
         }
         let sent_at = self.clock.now();
-        let response = self.http.execute(request).await.map_err(|error| self.unanswered(&error))?;
+        let response = self.transport.http().execute(request).await.map_err(|error| self.unanswered(&error))?;
         if !response.status().is_success() {
             return Err(self.refused(response).await);
+        }
+        if let Some(credentials) = &self.credentials {
+            credentials.accepted(sent_at);
         }
         let server_date = server_date(response.headers());
         let body = self.body(response).await?;
@@ -101,17 +92,26 @@ impl Client {
         Ok(Page { rows: decoded.rows, total: decoded.total, sent_at, server_date })
     }
 
-    /// Reads `api.client_secret_file` again, as is due after a 401; true if it holds another secret than before.
+    /// Reads the files of the credentials again, as is due after a 401: the secret's, and those of TLS. True if one holds
+    /// something else than before.
     ///
     /// # Errors
-    /// When the file cannot be read or is empty; the secret in use stays.
-    pub fn reload_secret(&self) -> io::Result<bool> {
-        self.credentials.as_ref().map_or(Ok(false), Credentials::reload)
+    /// When one cannot be used; what is in use stays.
+    pub fn reload_credentials(&self) -> io::Result<bool> {
+        let secret = self.credentials.as_ref().map_or(Ok(false), Credentials::reload);
+        let certificates = self.transport.reload();
+        Ok(secret? | certificates?)
     }
 
-    /// Whether `api.client_secret_file` holds another secret than the one in use. Cheap enough for every poll.
-    pub fn secret_file_changed(&self) -> bool {
-        self.credentials.as_ref().is_some_and(Credentials::file_changed)
+    /// Whether these files hold something else than what is in use. Cheap enough for every poll.
+    pub fn credentials_changed(&self) -> bool {
+        self.credentials.as_ref().is_some_and(Credentials::file_changed) || self.transport.files_changed()
+    }
+
+    /// What is known about an error besides what it says: of refused credentials, where they come from and how they fared.
+    pub fn hint(&self, error: &ApiError) -> Option<String> {
+        let refused = matches!(error, ApiError::Unauthorized { .. });
+        self.credentials.as_ref().filter(|_| refused).map(|credentials| credentials.hint(self.clock.now()))
     }
 
     async fn body(&self, mut response: Response) -> Result<Vec<u8>, ApiError> {
@@ -226,7 +226,7 @@ fn retry_after(headers: &HeaderMap, now: UnixMillis) -> Option<Duration> {
 }
 
 /// The two innermost reasons, which say most ("dns error: …"). The outer ones name the URL, and with it the range.
-fn reason(error: &reqwest::Error) -> String {
+pub(super) fn reason(error: &reqwest::Error) -> String {
     let chain: Vec<_> =
         std::iter::successors(error.source(), |error| (*error).source()).map(ToString::to_string).collect();
     let innermost = &chain[chain.len().saturating_sub(2)..];
@@ -243,6 +243,9 @@ impl fmt::Display for SetupError {
             Self::SecretFile { path, kind } => write!(f, "api.client_secret_file {}: {kind}", path.display()),
             Self::Credentials => {
                 f.write_str("api.client_id or the client secret has characters that no header can carry")
+            }
+            Self::TlsFiles(why) => {
+                write!(f, "api.ca_file, api.client_certificate_file or api.client_key_file: {why}")
             }
             Self::Http(why) => write!(f, "the HTTP client cannot be set up: {why}"),
         }

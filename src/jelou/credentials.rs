@@ -1,16 +1,20 @@
 //! Who asks: a client id and a secret, from the settings or from a file that may change while the exporter runs.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{PoisonError, RwLock};
 use std::{fs, io};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
 use reqwest::header::HeaderValue;
+use zeroize::Zeroizing;
 
 use super::client::SetupError;
 use crate::config::api::{ApiSettings, AuthScheme};
 use crate::config::secret::Secret;
+use crate::domain::time::UnixMillis;
 
 /// The credentials as they are at present.
 pub(super) struct Credentials {
@@ -23,6 +27,8 @@ pub(super) struct Credentials {
 struct Current {
     secret: Secret,
     header: HeaderValue,
+    /// When the upstream last accepted them, milliseconds; 0 when it never did.
+    accepted_at: AtomicI64,
 }
 
 impl Credentials {
@@ -53,18 +59,43 @@ impl Credentials {
         self.with(|current| current.secret != secret)
     }
 
-    /// Takes over what the file holds now; true if that is another secret. Without a file nothing can change.
+    /// Takes over what the file holds now; true if that is another secret. Without a file nothing can change; what goes
+    /// wrong is told with the setting and the file.
     pub(super) fn reload(&self) -> io::Result<bool> {
         let Some(path) = &self.file else { return Ok(false) };
-        let secret = read(path)?;
+        let told = |error: io::Error| {
+            io::Error::new(error.kind(), format!("api.client_secret_file {}: {error}", path.display()))
+        };
+        let secret = read(path).map_err(told)?;
         if self.with(|current| current.secret == secret) {
             return Ok(false);
         }
         let current = Current::new(&self.id, self.scheme, secret).ok_or_else(|| {
-            io::Error::new(io::ErrorKind::InvalidData, "the secret has characters that no header can carry")
+            told(io::Error::new(io::ErrorKind::InvalidData, "the secret has characters that no header can carry"))
         })?;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = current;
         Ok(true)
+    }
+
+    /// The upstream has accepted what is in use.
+    pub(super) fn accepted(&self, now: UnixMillis) {
+        self.with(|current| current.accepted_at.store(now.0, Ordering::Relaxed));
+    }
+
+    /// When it last did.
+    pub(super) fn accepted_at(&self) -> Option<UnixMillis> {
+        let at = self.with(|current| current.accepted_at.load(Ordering::Relaxed));
+        (at != 0).then_some(UnixMillis(at))
+    }
+
+    /// Where the secret is read from, if from a file.
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// Whether white space surrounds the secret, which nobody sees.
+    pub(super) fn has_blank_ends(&self) -> bool {
+        self.with(|current| current.secret.expose().trim().len() != current.secret.expose().len())
     }
 
     /// The text without the secret, should an upstream quote what it was sent.
@@ -90,20 +121,33 @@ impl Credentials {
 impl Current {
     /// `None` if no header can carry them.
     fn new(id: &str, scheme: AuthScheme, secret: Secret) -> Option<Self> {
-        let pair = format!("{id}:{}", secret.expose());
+        let pair = Zeroizing::new(format!("{id}:{}", secret.expose()));
         let text = match scheme {
-            AuthScheme::Basic => format!("Basic {}", BASE64_STANDARD.encode(pair)),
+            AuthScheme::Basic => {
+                let token = Zeroizing::new(BASE64_STANDARD.encode(pair.as_bytes()));
+                Zeroizing::new(format!("Basic {}", *token))
+            }
             AuthScheme::Raw => pair,
         };
-        let mut header = HeaderValue::from_str(&text).ok()?;
+        // Owned so, its memory is overwritten when the last copy of the header is dropped.
+        let mut header = HeaderValue::from_maybe_shared(Bytes::from_owner(Text(text))).ok()?;
         header.set_sensitive(true);
-        Some(Self { secret, header })
+        Some(Self { secret, header, accepted_at: AtomicI64::new(0) })
+    }
+}
+
+/// Text as bytes.
+struct Text(Zeroizing<String>);
+
+impl AsRef<[u8]> for Text {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
     }
 }
 
 /// The file's text without the line break at its end. An empty file is a secret half replaced, not an empty secret.
 fn read(path: &Path) -> io::Result<Secret> {
-    let text = fs::read_to_string(path)?;
+    let text = Zeroizing::new(fs::read_to_string(path)?);
     match text.trim_end_matches(['\r', '\n']) {
         "" => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is empty")),
         secret => Ok(Secret::new(secret.to_owned())),

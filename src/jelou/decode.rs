@@ -9,12 +9,15 @@ use super::lenient::{Obj, Rows};
 use super::names::Names;
 use super::wire::{Answer, Pagination, Record};
 use super::{message, salvage};
-use crate::domain::conversation::{Conversation, ConversationId, Origin, Reason, State, bot_label, team_label};
+use crate::domain::conversation::{Conversation, ConversationId, Origin, Reason, State, bot_label, label, team_label};
 use crate::domain::reading::{Rejected, Row};
 use crate::domain::time::{Range, UnixMillis};
 
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+
+/// The longest id that is kept as it is, in bytes.
+const LONGEST_ID: usize = 128;
 
 /// What a body says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +83,11 @@ fn listed<R>(Obj(answer): Obj<Answer<'_, R>>) -> Result<(Vec<R>, Pagination), Bo
 
 /// The row that a record makes; `None` without an `_id`: it needs a name that only its bytes can give.
 fn row(record: &Record<'_>, dates: &Dates<'_>, names: &mut Names) -> Option<Row> {
-    let id = ConversationId::from(record.id.get().filter(|id| !id.is_empty())?);
+    let id = match record.id.get().filter(|id| !id.is_empty())? {
+        id if id.len() <= LONGEST_ID => ConversationId::from(id),
+        // It is remembered for as long as the conversation is, so what stands for it must not be long.
+        id => salvage::fingerprint(id.as_bytes()),
+    };
     Some(match record.start.get().and_then(|text| dates.start(text)) {
         Some(start) => Row::Conversation(conversation(id, start, record, dates, names)),
         None => Row::Rejected(Rejected { identity: id, why: "startAt is missing or no date" }),
@@ -96,7 +103,7 @@ fn conversation(
 ) -> Conversation {
     let team = record.assignment.get().and_then(|assignment| assignment.team.get());
     let operator_team = record.operator.get().and_then(|operator| operator.team.get());
-    let company = record.company.get().and_then(|company| company.id.get()).map(str::trim).filter(|id| !id.is_empty());
+    let company = record.company.get().and_then(|company| company.id.get()).map(label).filter(|id| !id.is_empty());
     Conversation {
         id,
         start,

@@ -12,6 +12,9 @@ const LONGEST: usize = 200;
 /// Longest message that is taken in. It is cut only after the secret has been looked for, or half of it could stay.
 const LONGEST_TAKEN_IN: usize = 4000;
 
+/// Longest JSON that is looked through for a message, in bytes.
+const LONGEST_LOOKED_AT: usize = 64 * 1024;
+
 /// Whether a body's `status` says that the answer is a failure, whatever the HTTP status says.
 pub(super) fn is_failure(status: &RawValue) -> bool {
     let text = status.get().trim_matches('"');
@@ -28,6 +31,10 @@ pub(super) fn in_body(body: &[u8]) -> Option<String> {
 pub(super) fn in_answer<R>(answer: &Answer<'_, R>) -> Option<String> {
     let mut texts = Vec::new();
     for raw in [answer.message, answer.error].into_iter().flatten() {
+        // What is longer says nothing that fits on a line, and would take many times as much when it is taken apart.
+        if raw.get().len() > LONGEST_LOOKED_AT {
+            continue;
+        }
         if let Ok(value) = serde_json::from_str(raw.get()) {
             collect(&value, &mut texts);
         }

@@ -10,24 +10,28 @@ use super::wire::Record;
 use crate::domain::conversation::ConversationId;
 use crate::domain::reading::{Rejected, Row};
 
+/// The longest row that is taken apart, in bytes: its fields would take many times as much.
+const LONGEST_TAKEN_APART: usize = 256 * 1024;
+
 /// Reads one row by itself. Fields that are no readable JSON value (a number beyond all bounds, half a character) are
 /// left out; of two fields of one name the last is meant. What `read` cannot name is rejected by its bytes.
 pub(super) fn read(raw: &RawValue, mut read: impl FnMut(&Record<'_>) -> Option<Row>) -> Row {
     let json = raw.get();
-    let mut is_object = true;
+    let mut why = "_id is missing or no text";
     let row = match serde_json::from_str::<Obj<Record<'_>>>(json) {
         Ok(Obj(Some(record))) => read(&record),
         Ok(Obj(None)) => {
-            is_object = false;
+            why = "the row is no object";
+            None
+        }
+        Err(_) if json.len() > LONGEST_TAKEN_APART => {
+            why = "the row has an unreadable field and is too long to be taken apart";
             None
         }
         Err(_) => readable_fields(json)
             .and_then(|json| serde_json::from_str::<Record<'_>>(&json).ok().and_then(|record| read(&record))),
     };
-    row.unwrap_or_else(|| {
-        let why = if is_object { "_id is missing or no text" } else { "the row is no object" };
-        Row::Rejected(Rejected { identity: fingerprint(json.as_bytes()), why })
-    })
+    row.unwrap_or_else(|| Row::Rejected(Rejected { identity: fingerprint(json.as_bytes()), why }))
 }
 
 fn readable_fields(json: &str) -> Option<String> {
@@ -47,7 +51,7 @@ fn readable_fields(json: &str) -> Option<String> {
 }
 
 /// Tells rows without an `_id` from one another, alike from walk to walk (FNV-1a, 128 bits).
-fn fingerprint(bytes: &[u8]) -> ConversationId {
+pub(super) fn fingerprint(bytes: &[u8]) -> ConversationId {
     const BASIS: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
     const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
     let hash = bytes.iter().fold(BASIS, |hash, byte| (hash ^ u128::from(*byte)).wrapping_mul(PRIME));

@@ -18,7 +18,8 @@ impl Write for Kept {
 pub(crate) fn logged(level: LogLevel, format: LogFormat, log: impl FnOnce()) -> (String, Arc<LiveStats>) {
     let (kept, live) = (Kept::default(), Arc::new(LiveStats::new(false)));
     let clock = Arc::new(ManualClock::new(UnixMillis(1_767_225_600_007)));
-    tracing::subscriber::with_default(subscriber(level, format, clock, Arc::clone(&live), kept.clone()), log);
+    let (subscriber, _) = subscriber(level, format, clock, Arc::clone(&live), kept.clone());
+    tracing::subscriber::with_default(subscriber, log);
     (String::from_utf8(kept.0.lock().unwrap().clone()).unwrap(), live)
 }
 

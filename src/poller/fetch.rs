@@ -20,6 +20,8 @@ use crate::domain::walk::{Step, Walk};
 use crate::jelou::budget::LONGEST_PAUSE;
 use crate::jelou::{ApiError, Budget};
 
+use super::PollError;
+use super::streak::{News, Streak};
 use super::traces::Traces;
 
 /// How often a request is sent before its failure is taken for an answer.
@@ -32,15 +34,20 @@ pub trait Upstream: Send + Sync + 'static {
     /// One page of the conversations that started within the range; the first page is 1.
     fn conversations(&self, range: Range, page: u32) -> impl Future<Output = Result<Page, ApiError>> + Send;
 
-    /// Reads the secret again; true when it is another one now.
+    /// Reads the files of the credentials again; true when they are others now.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read.
-    fn reload_secret(&self) -> io::Result<bool>;
+    /// When one cannot be used.
+    fn reload_credentials(&self) -> io::Result<bool>;
 
-    /// Whether the secret's file is another one than the one that was read.
-    fn secret_file_changed(&self) -> bool;
+    /// Whether these files hold something else than what is in use.
+    fn credentials_changed(&self) -> bool;
+
+    /// What is known about an error besides what it says.
+    fn hint(&self, _error: &ApiError) -> Option<String> {
+        None
+    }
 }
 
 impl Upstream for crate::jelou::Client {
@@ -48,12 +55,16 @@ impl Upstream for crate::jelou::Client {
         Self::conversations(self, range, page).await
     }
 
-    fn reload_secret(&self) -> io::Result<bool> {
-        Self::reload_secret(self)
+    fn reload_credentials(&self) -> io::Result<bool> {
+        Self::reload_credentials(self)
     }
 
-    fn secret_file_changed(&self) -> bool {
-        Self::secret_file_changed(self)
+    fn credentials_changed(&self) -> bool {
+        Self::credentials_changed(self)
+    }
+
+    fn hint(&self, error: &ApiError) -> Option<String> {
+        Self::hint(self, error)
     }
 }
 
@@ -92,8 +103,13 @@ pub(super) struct Fetcher<U> {
     distrust_said: bool,
     /// The poll that requests belong to.
     traces: Traces,
-    /// The secret's file was found to hold another secret than the one that was refused.
-    new_secret: bool,
+    /// The files were found to hold other credentials than those that were in use.
+    new_credentials: bool,
+    /// What was last said to be wrong with them.
+    unusable: Option<String>,
+    /// Of pages that were passed over.
+    skips: Streak,
+    skipped: bool,
 }
 
 impl<U: Upstream> Fetcher<U> {
@@ -104,7 +120,19 @@ impl<U: Upstream> Fetcher<U> {
         jitter: Box<dyn FnMut() -> f64 + Send>,
     ) -> Self {
         let traces = Traces::off();
-        Self { upstream, budget, clock, jitter, silent_until: None, distrust_said: false, traces, new_secret: false }
+        Self {
+            upstream,
+            budget,
+            clock,
+            jitter,
+            silent_until: None,
+            distrust_said: false,
+            traces,
+            new_credentials: false,
+            unusable: None,
+            skips: Streak::default(),
+            skipped: false,
+        }
     }
 
     /// What is asked from here on belongs to this poll.
@@ -112,13 +140,65 @@ impl<U: Upstream> Fetcher<U> {
         self.traces = poll.clone();
     }
 
+    /// Asks this one from here on, so often.
+    pub(super) fn go_on_by(&mut self, upstream: U, requests_per_second: f64) {
+        self.upstream = upstream;
+        self.budget.set_rate(requests_per_second);
+        (self.distrust_said, self.unusable) = (false, None);
+    }
+
     pub(super) const fn upstream(&self) -> &U {
         &self.upstream
     }
 
-    /// Whether another secret has been read since this was asked last.
-    pub(super) const fn take_new_secret(&mut self) -> bool {
-        std::mem::replace(&mut self.new_secret, false)
+    /// Whether other credentials have been read since this was asked last.
+    pub(super) const fn take_new_credentials(&mut self) -> bool {
+        std::mem::replace(&mut self.new_credentials, false)
+    }
+
+    /// Reads the files of the credentials again. What is wrong with them is said once.
+    fn reload_credentials(&mut self) {
+        match self.upstream.reload_credentials() {
+            Ok(changed) => {
+                self.unusable = None;
+                if changed {
+                    self.new_credentials = true;
+                    info!("the files of the credentials hold others now; these are used from here on");
+                }
+            }
+            Err(error) => {
+                let why = Some(error.to_string());
+                if self.unusable != why {
+                    warn!(%error, "the files of the credentials cannot be used; those read before stay in use");
+                }
+                self.unusable = why;
+            }
+        }
+    }
+
+    fn page_skipped(&mut self, range: Range, page: u32, error: &ApiError) {
+        self.skipped = true;
+        let kind = PollError::Api { range, error: error.clone() }.likeness();
+        match self.skips.failed(kind, self.clock.now()) {
+            News::First => warn!(%range, page, %error, "a page cannot be read and is passed over for now"),
+            News::StillFailing { failures, since } => {
+                warn!(%range, page, %error, failures, failing_since = %since, "pages still cannot be read");
+            }
+            News::Again { failures } => {
+                debug!(%range, page, %error, failures, "a page cannot be read and is passed over again");
+            }
+        }
+    }
+
+    /// A poll begins: credentials that were replaced are taken over.
+    pub(super) fn refresh(&mut self) {
+        if !std::mem::take(&mut self.skipped) {
+            // None was passed over in the whole poll before.
+            self.skips.succeeded();
+        }
+        if self.upstream.credentials_changed() {
+            self.reload_credentials();
+        }
     }
 
     /// Until when the upstream asked not to be asked, if that is later than this.
@@ -172,7 +252,7 @@ impl<U: Upstream> Fetcher<U> {
                 // Whatever else might be tried, the upstream wants to be left alone until the poll is over.
                 Err(error) if self.silent_beyond(retry_until).is_some() => break End::Failed(error),
                 Err(error) if error.is_of_one_page() && skipped < SKIPS => {
-                    warn!(%range, page = number, %error, "a page cannot be read and is passed over for now");
+                    self.page_skipped(range, number, &error);
                     skipped += 1;
                     step = walk.skip();
                     failure = Some(error);
@@ -237,14 +317,7 @@ impl<U: Upstream> Fetcher<U> {
             span.failed(&error);
             own.api_requests.count(error.outcome());
             if error.outcome() == Outcome::Unauthorized {
-                match self.upstream.reload_secret() {
-                    Ok(true) => {
-                        self.new_secret = true;
-                        info!("the secret's file holds another secret now; it is used from the next poll on");
-                    }
-                    Ok(false) => {}
-                    Err(error) => warn!(%error, "api.client_secret_file cannot be read again"),
-                }
+                self.reload_credentials();
             }
             let backoff = retry::delay(attempt, (self.jitter)());
             // Cut before it is added to an instant, which must not overflow, and as the budget cuts it.

@@ -10,11 +10,14 @@ mod model;
 mod record;
 mod report;
 mod slow;
+mod streak;
 #[cfg(test)]
 mod tests;
 mod traces;
+mod update;
 mod walks;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,8 +36,11 @@ use crate::store::Store;
 use fetch::Fetcher;
 pub use fetch::Upstream;
 use keep::{Keeper, Shown};
+use report::Failure;
 pub use report::PollError;
+use streak::Streak;
 pub use traces::Traces;
+pub use update::{Update, Updates};
 
 /// Refused polls in a row after which polling slows down.
 const REFUSALS: u32 = 5;
@@ -98,6 +104,13 @@ pub struct Poller<U> {
     /// Requests that slices may still take.
     slice_credit: f64,
     zone_said: bool,
+    /// Why rows were rejected, as far as that was said.
+    rejections_said: BTreeSet<&'static str>,
+    long_label_said: bool,
+    /// Of polls.
+    failures: Streak,
+    /// Of slices.
+    slice_failures: Streak,
     /// Where spans are made.
     traces: Traces,
     /// The same for the poll under way.
@@ -105,6 +118,7 @@ pub struct Poller<U> {
     /// When the last poll began, by the clock that never steps and by the local one.
     last_began: Option<(Instant, UnixMillis)>,
     publish: watch::Sender<Arc<Snapshot>>,
+    updates: Updates<U>,
 }
 
 /// Until when a poll may do what.
@@ -140,10 +154,15 @@ impl<U: Upstream> Poller<U> {
             page_rows: settings.page_size,
             slice_credit: 0.0,
             zone_said: false,
+            rejections_said: BTreeSet::new(),
+            long_label_said: false,
+            failures: Streak::default(),
+            slice_failures: Streak::default(),
             trace: Traces::off(),
             traces,
             last_began: None,
             publish,
+            updates: Updates::new(),
         };
         (poller, snapshots)
     }
@@ -152,27 +171,52 @@ impl<U: Upstream> Poller<U> {
     pub async fn run(mut self) {
         let mut refusals = 0;
         loop {
+            self.take_update();
             let began = Instant::now();
             match self.poll(self.deadlines(began)).await {
                 Err(error) if error.is_refusal() => refusals += 1,
                 _ => refusals = 0,
             }
-            if self.fetcher.take_new_secret() {
-                // It has not been refused yet, so it is tried at once.
+            if self.fetcher.take_new_credentials() {
+                // They have not been refused yet, so they are tried at once.
                 refusals = refusals.min(REFUSALS - 1);
             }
-            sleep_until(began + self.settings.interval).await;
-            if refusals >= REFUSALS {
-                if refusals == REFUSALS {
-                    warn!(
-                        every = ?REFUSED_INTERVAL,
-                        "the upstream has refused {REFUSALS} polls in a row: it is asked less often until \
-                         api.client_secret_file changes or it answers"
-                    );
-                }
-                while began.elapsed() < REFUSED_INTERVAL && !self.fetcher.upstream().secret_file_changed() {
-                    sleep_until(Instant::now() + self.settings.interval.min(Duration::from_secs(10))).await;
-                }
+            refusals = self.rest(began, refusals).await;
+        }
+    }
+
+    /// Waits until the next poll is due, by the settings that hold then, after so many refused ones in a row; these are
+    /// fewer if what was refused has changed.
+    async fn rest(&mut self, began: Instant, refusals: u32) -> u32 {
+        let mut updated = false;
+        while self.pause(began + self.settings.interval).await {
+            updated = true;
+        }
+        if refusals < REFUSALS {
+            return refusals;
+        }
+        if refusals == REFUSALS && !updated {
+            warn!(
+                every = ?REFUSED_INTERVAL,
+                "the upstream has refused {REFUSALS} polls in a row: it is asked less often until the credentials change \
+                 or it answers"
+            );
+        }
+        while !updated && began.elapsed() < REFUSED_INTERVAL && !self.fetcher.upstream().credentials_changed() {
+            updated = self.pause(Instant::now() + self.settings.interval.min(Duration::from_secs(10))).await;
+        }
+        if updated { REFUSALS - 1 } else { refusals }
+    }
+
+    /// Sleeps until then; true if it was woken by settings that hold now.
+    async fn pause(&mut self, until: Instant) -> bool {
+        loop {
+            tokio::select! {
+                () = sleep_until(until) => return false,
+                () = self.updates.came() => {}
+            }
+            if self.take_update() {
+                return true;
             }
         }
     }
@@ -202,6 +246,7 @@ impl<U: Upstream> Poller<U> {
         self.trace = self.traces.poll();
         self.fetcher.trace(&self.trace);
         self.notice_step(began);
+        self.fetcher.refresh();
         self.own.last_poll = Some(self.clock.now());
         self.ledger.begin_poll();
 
@@ -224,7 +269,9 @@ impl<U: Upstream> Poller<U> {
         }
         self.remember(began.elapsed(), &work_before, result.as_ref().err());
         self.show();
-        before.log(&self.own, &result, began.elapsed());
+        let hint = result.as_ref().err().and_then(PollError::api).and_then(|error| self.fetcher.upstream().hint(error));
+        let told = result.as_ref().map_err(|error| Failure { error, hint: hint.as_deref() });
+        before.log(&self.own, told, began.elapsed(), &mut self.failures);
         // One old range that always fails must not keep all the others from being read.
         if newest_read && result.as_ref().err().is_none_or(PollError::is_of_one_range) {
             self.slow_work_remembered(deadlines).await;
@@ -255,7 +302,7 @@ impl<U: Upstream> Poller<U> {
             if lost > 0 {
                 self.own.abandoned += u64::try_from(lost * 1000).unwrap_or_default();
                 error!(
-                    seconds = lost,
+                    lost = ?Duration::from_secs(lost.unsigned_abs()),
                     "conversations that started in this time were never read: it has passed poll.horizon"
                 );
             }

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use tracing::{info, warn};
+use tracing::field::display;
+use tracing::{debug, info, warn};
 
 use crate::domain::label::{RecordResult, WalkResult};
 use crate::domain::ledger::ForeignCompany;
@@ -11,6 +12,8 @@ use crate::domain::snapshot::Own;
 use crate::domain::time::Range;
 use crate::jelou::ApiError;
 use crate::store::StoreError;
+
+use super::streak::{News, Streak};
 
 /// Why a poll failed.
 #[derive(Debug)]
@@ -65,6 +68,30 @@ impl PollError {
         }
     }
 
+    /// By what one failure is like another: then only one of them is worth telling.
+    pub(super) fn likeness(&self) -> String {
+        // The system's words, without ports and the like.
+        let words = |text: &str| text.chars().filter(|char| !char.is_ascii_digit()).collect::<String>();
+        let more = match self {
+            Self::Api { error, .. } | Self::Stretch { error, .. } => match error {
+                ApiError::Connect { why } => words(why),
+                ApiError::BadBody(body) => format!("{:?}", std::mem::discriminant(body)),
+                other => format!("{:?}", other.http_status()),
+            },
+            Self::Commit(error) => words(&error.to_string()),
+            _ => String::new(),
+        };
+        format!("{} {more}", self.kind())
+    }
+
+    /// What the API said, if that is what failed.
+    pub(super) const fn api(&self) -> Option<&ApiError> {
+        match self {
+            Self::Api { error, .. } | Self::Stretch { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+
     /// Whether the failure may concern one range only, so that the others are worth asking for.
     pub const fn is_of_one_range(&self) -> bool {
         match self {
@@ -115,6 +142,13 @@ impl From<StoreError> for PollError {
     }
 }
 
+/// A failure as it is told.
+pub(super) struct Failure<'a> {
+    pub(super) error: &'a PollError,
+    /// What is known besides.
+    pub(super) hint: Option<&'a str>,
+}
+
 /// Where the exporter's own counters stood when a poll began.
 pub(super) struct Marks {
     requests: u64,
@@ -148,8 +182,8 @@ impl Marks {
         ]
     }
 
-    /// The one line that tells of the poll.
-    pub(super) fn log(&self, own: &Own, result: &Result<(), PollError>, took: Duration) {
+    /// The one line that tells of the poll, unless that was told.
+    pub(super) fn log(&self, own: &Own, result: Result<&(), Failure<'_>>, took: Duration, streak: &mut Streak) {
         let now = Self::of(own);
         let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let requests = now.requests - self.requests;
@@ -160,11 +194,54 @@ impl Marks {
         let unsettled = own.unsettled;
         match result {
             Ok(()) => {
-                info!(duration_ms, requests, retries, walks, new, changed, rejected, unsettled, "poll succeeded");
+                if let Some((failures, since)) = streak.succeeded() {
+                    info!(failures, failing_since = %since, "polls succeed again");
+                }
+                let complete_until = own.data_complete.map(display);
+                info!(
+                    duration_ms,
+                    requests, retries, walks, new, changed, rejected, unsettled, complete_until, "poll succeeded"
+                );
             }
-            Err(error) => {
-                warn!(%error, duration_ms, requests, retries, walks, new, changed, rejected, unsettled, "poll failed");
-            }
+            Err(Failure { error, hint }) => match streak.failed(error.likeness(), own.last_poll.unwrap_or_default()) {
+                News::First => warn!(
+                    %error, hint, duration_ms, requests, retries, walks, new, changed, rejected, unsettled,
+                    "poll failed"
+                ),
+                News::StillFailing { failures, since } => {
+                    warn!(%error, hint, failures, failing_since = %since, requests, new, "polls still fail");
+                }
+                News::Again { failures } => {
+                    debug!(%error, failures, duration_ms, requests, new, changed, "poll failed again");
+                }
+            },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jelou::error::BodyError;
+
+    #[test]
+    fn failures_are_alike_by_what_a_reader_would_do_about_them() {
+        let of = |error: ApiError| PollError::Api { range: Range::new(0, 1), error }.likeness();
+        let connect = |why: &str| of(ApiError::Connect { why: why.to_owned() });
+        let server = |status| of(ApiError::ServerError { status, retry_after: None, message: None });
+        assert_eq!(connect("port 4711 is closed"), connect("port 4712 is closed"));
+        assert_ne!(connect("no route"), connect("no address"));
+        assert_ne!(server(502), server(503));
+        assert_ne!(of(BodyError::Html.into()), of(BodyError::Cut.into()));
+        let said = |text: &str| of(BodyError::Failure(Some(text.to_owned())).into());
+        assert_eq!(
+            said("request 1a2b failed"),
+            said("request 3c4d failed"),
+            "an upstream may say it in ever other words"
+        );
+        let commit = |why: &str| {
+            PollError::Commit(StoreError::Unusable { path: "state.db".into(), why: why.to_owned() }).likeness()
+        };
+        assert_ne!(commit("No space left on device"), commit("Read-only file system"));
     }
 }

@@ -1,8 +1,9 @@
 //! Slow work: closing the gaps that downtime left, and sweeping, in slices between what is due.
 
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{debug, info, warn};
 
+use super::streak::News;
 use super::{Deadlines, PollError, Poller, Upstream};
 use crate::domain::plan::Slice;
 
@@ -21,7 +22,7 @@ impl<U: Upstream> Poller<U> {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => {
-                    warn!(range = %slice.range, %error, "a slice of older conversations could not be read; it is tried again");
+                    self.slice_failed(slice, &error);
                     break;
                 }
             }
@@ -40,12 +41,32 @@ impl<U: Upstream> Poller<U> {
             self.own.last_sweep = Some(self.clock.now());
         }
         match result {
-            Ok(()) => Ok(true),
+            Ok(()) => {
+                if let Some((failures, since)) = self.slice_failures.succeeded() {
+                    info!(failures, failing_since = %since, "ranges of older conversations can be read again");
+                }
+                Ok(true)
+            }
             Err(error) if error.is_of_one_range() => {
-                warn!(range = %slice.range, %error, "a range of older conversations could not be read; it is tried again");
+                self.slice_failed(slice, &error);
                 Ok(false)
             }
             Err(error) => Err(error),
+        }
+    }
+
+    fn slice_failed(&mut self, slice: Slice, error: &PollError) {
+        let range = slice.range;
+        match self.slice_failures.failed(error.likeness(), self.clock.now()) {
+            News::First => {
+                warn!(%range, %error, "a range of older conversations could not be read; it is tried again");
+            }
+            News::StillFailing { failures, since } => {
+                warn!(%range, %error, failures, failing_since = %since, "ranges of older conversations still cannot be read");
+            }
+            News::Again { failures } => {
+                debug!(%range, %error, failures, "a range of older conversations could not be read again");
+            }
         }
     }
 

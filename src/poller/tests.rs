@@ -110,11 +110,11 @@ impl Upstream for Fake {
         })
     }
 
-    fn reload_secret(&self) -> io::Result<bool> {
+    fn reload_credentials(&self) -> io::Result<bool> {
         Ok(false)
     }
 
-    fn secret_file_changed(&self) -> bool {
+    fn credentials_changed(&self) -> bool {
         self.world().secret_changed
     }
 }
@@ -628,4 +628,39 @@ async fn what_is_still_to_be_read_is_shown_while_the_initial_range_is_read() {
     // What catch-up and sweep do later belongs to the poll before them.
     let swept = bench.until(|snapshot| snapshot.own.last_sweep.is_some()).await;
     assert!(swept.own.history.recent().any(|poll| poll.slow_work.requests.total() > 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_settings_hold_between_two_polls() {
+    let (mut bench, poller) = Bench::new(1, vec![active("a", -10), active("b", -100)]);
+    let updates = poller.updates();
+    tokio::spawn(poller.run());
+    bench.polls(1).await;
+    let before = bench.fake.clock.0.elapsed();
+    let layout = Arc::new(Layout::new([1000], 3));
+    updates.put(Update {
+        settings: PollerSettings { interval: Duration::from_secs(5), requests_per_second: 10.0, page_size: 20 },
+        ledger: LedgerSettings {
+            reply: Arc::clone(&layout),
+            duration: layout,
+            reply_target: 1000,
+            excluded_origins: vec![Origin::Organic],
+            recent_window: 60_000,
+            max_label_sets: 100,
+            stale_after: 900_000,
+            count_initial: false,
+        },
+        plan: PlanSettings { interval: 5, overlap: 60, horizon: 24 * HOUR, sweep_interval: HOUR },
+        upstream: bench.fake.clone(),
+    });
+    let snapshot = bench.until(|snapshot| snapshot.own.poll_interval == 5000).await;
+    assert!(bench.fake.clock.0.elapsed() - before < Duration::from_secs(1), "they do not wait for the next poll");
+    assert_eq!((snapshot.own.reply_target, started(&snapshot)), (1000, 2));
+    let moments = snapshot.conversations.as_ref().unwrap().moments.as_ref().unwrap();
+    assert_eq!((moments[0].active, moments[0].waiting), (2, 0));
+    bench.polls(4).await;
+    let took = bench.fake.clock.0.elapsed() - before;
+    assert!(took < Duration::from_secs(30), "{took:?}");
+    let narrow = bench.asked_since(before).iter().any(|(_, range, _)| range.width() <= 65);
+    assert!(narrow, "the new overlap holds");
 }

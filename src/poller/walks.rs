@@ -1,13 +1,15 @@
 //! Walks: a range is read, folded, committed and published, in parts where the upstream cannot answer it whole.
 
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::fetch::End;
 use super::{PollError, Poller, Upstream};
+use crate::domain::conversation::LONGEST_LABEL;
 use crate::domain::label::WalkResult;
 use crate::domain::ledger::Walked;
 use crate::domain::plan::NARROWEST;
+use crate::domain::reading::{Rejected, Row};
 use crate::domain::time::Range;
 
 impl<U: Upstream> Poller<U> {
@@ -53,10 +55,34 @@ impl<U: Upstream> Poller<U> {
         }
     }
 
+    /// Says once of each kind what is wrong with rows.
+    fn note_oddities(&mut self, walked: &Walked) {
+        for row in walked.pages.iter().flat_map(|page| &page.rows) {
+            match row {
+                Row::Rejected(Rejected { identity, why }) => {
+                    if self.rejections_said.insert(why) {
+                        warn!(
+                            range = %walked.range, why,
+                            "the upstream lists rows that cannot be counted; jelou_exporter_records_total tells how many"
+                        );
+                    }
+                    debug!(range = %walked.range, id = %identity, why, "a row cannot be counted");
+                }
+                Row::Conversation(row) if row.bot.len().max(row.team.len()) >= LONGEST_LABEL => {
+                    if !std::mem::replace(&mut self.long_label_said, true) {
+                        warn!(most = LONGEST_LABEL, "names of bots or teams are cut: they are too long for a label");
+                    }
+                }
+                Row::Conversation(_) => {}
+            }
+        }
+    }
+
     fn fold(&mut self, walked: &Walked) -> Result<(), PollError> {
         if let Some(rows) = walked.rows_on_a_full_page() {
             self.page_rows = rows;
         }
+        self.note_oddities(walked);
         let mut span = self.trace.step("fold");
         span.count("jelou.rows", walked.pages.iter().map(|page| page.rows.len()).sum());
         let folded = self.ledger.fold(walked).inspect_err(|error| span.failed(error))?;

@@ -14,7 +14,7 @@ pub(super) fn read(files: &TlsFiles) -> Result<TlsTexts, PushError> {
     let authorities = files.authorities.as_deref().map(text).transpose()?;
     let identity = match &files.identity {
         None => None,
-        Some((certificate, key)) => Some((text(certificate)?, text(key)?)),
+        Some((certificate, key)) => Some((text(certificate)?, text(key)?.into())),
     };
     Ok(TlsTexts { authorities, identity })
 }

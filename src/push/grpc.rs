@@ -71,7 +71,7 @@ pub(super) fn endpoint(options: &PushOptions, texts: &TlsTexts) -> Result<Endpoi
         None => config.with_webpki_roots(),
     };
     if let Some((certificate, key)) = &texts.identity {
-        config = config.identity(Identity::from_pem(certificate, key));
+        config = config.identity(Identity::from_pem(certificate, key.as_bytes()));
     }
     endpoint.tls_config(config).map_err(client)
 }

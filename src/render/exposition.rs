@@ -97,8 +97,20 @@ pub fn fresh(format: Format, options: Options, snapshot: &Snapshot, live: &Live,
 }
 
 const fn is_live(id: FamilyId) -> bool {
-    use FamilyId::{HttpDropped, HttpRequests, LogMessages, OtlpExports, OtlpLastSuccess};
-    matches!(id, OtlpExports | OtlpLastSuccess | HttpRequests | HttpDropped | LogMessages)
+    use FamilyId::{
+        ConfigReloadSuccess, ConfigReloadSuccessful, HttpDropped, HttpRequests, LogMessages, OtlpExports,
+        OtlpLastSuccess,
+    };
+    matches!(
+        id,
+        OtlpExports
+            | OtlpLastSuccess
+            | ConfigReloadSuccessful
+            | ConfigReloadSuccess
+            | HttpRequests
+            | HttpDropped
+            | LogMessages
+    )
 }
 
 /// The family, or nothing when it has no point.

@@ -1,6 +1,8 @@
 //! The configuration changes between restarts, and the state goes on: nothing is lost, counted twice or begun anew.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use jelou_exporter::domain::conversation::Origin;
 use jelou_exporter::domain::time::UnixMillis;
@@ -10,7 +12,7 @@ use jelou_exporter::simulator::{Simulator, SimulatorOptions};
 
 use crate::oracle::{first_asked, lifelike};
 use crate::support::expected::Expected;
-use crate::support::exporter::Exporter;
+use crate::support::exporter::{Exporter, polling};
 use crate::support::exposition::{Scrape, Series};
 use crate::support::receiver::Receiver;
 use crate::support::scratch::Scratch;
@@ -184,14 +186,11 @@ struct Bench {
 }
 
 impl Bench {
-    fn start(&self, phase: &Phase) -> Exporter {
+    /// What a phase is run by, and what goes before that.
+    fn settings(&self, phase: &Phase) -> BTreeMap<&'static str, String> {
         let millis = |bounds: &[u64]| bounds.iter().map(|bound| format!("{bound}ms")).collect::<Vec<_>>().join(",");
         let (reply, duration) = (millis(&REPLY_BOUNDS), millis(&DURATION_BOUNDS));
-        let (path, endpoint) = (self.folder.state(), self.receiver.endpoint.clone());
         let usual = [
-            ("state.path", path.as_str()),
-            ("otlp.endpoint", &endpoint),
-            ("otlp.interval", "100ms"),
             ("poll.interval", "200ms"),
             ("poll.overlap", "25s"),
             ("poll.sweep_interval", "1s"),
@@ -200,7 +199,44 @@ impl Bench {
             ("metrics.reply_time_buckets", &reply),
             ("metrics.duration_buckets", &duration),
         ];
-        Exporter::start(&self.simulator.base_url(), &[&usual[..], phase.settings].concat())
+        let all = usual.iter().chain(phase.settings);
+        all.map(|(key, value)| (*key, (*value).to_owned())).collect()
+    }
+
+    fn start(&self, phase: &Phase) -> Exporter {
+        let settings = self.settings(phase);
+        let mut settings: Vec<_> = settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        let (path, endpoint) = (self.folder.state(), self.receiver.endpoint.clone());
+        settings.extend([("state.path", path.as_str()), ("otlp.endpoint", &endpoint), ("otlp.interval", "100ms")]);
+        Exporter::start(&self.simulator.base_url(), &settings)
+    }
+
+    /// Writes the file that a running exporter reads again.
+    fn write(&self, phase: &Phase) -> PathBuf {
+        let path = self.folder.0.join("c.yml");
+        let lines: String = self.settings(phase).iter().map(|(key, value)| format!("{key}: '{value}'\n")).collect();
+        std::fs::write(&path, lines).unwrap();
+        path
+    }
+
+    /// The same exporter goes through all phases.
+    fn start_once(&self, phase: &Phase) -> Exporter {
+        let (path, endpoint) = (self.folder.state(), self.receiver.endpoint.clone());
+        let settings = [("state.path", path.as_str()), ("otlp.endpoint", &endpoint), ("otlp.interval", "100ms")];
+        let mut command = polling(&self.simulator.base_url(), &settings);
+        for key in ["POLL_INTERVAL", "POLL_COUNT_INITIAL"] {
+            command.env_remove(format!("JELOU_EXPORTER_{key}"));
+        }
+        Exporter::run(command.arg("--poll.count-initial").arg("--config.file").arg(self.write(phase)))
+    }
+
+    /// The running exporter goes on by the settings of this phase.
+    fn reload(&self, exporter: &Exporter, phase: &Phase) {
+        self.write(phase);
+        let taken_over = || exporter.program.stderr().matches("the poller goes on by the new settings").count();
+        let before = taken_over();
+        exporter.program.signal("HUP");
+        until("it goes on by the new settings", || taken_over() > before);
     }
 
     /// Waits until the numbers are right by the rules of this phase and of those before.
@@ -297,6 +333,19 @@ fn started_and_ended(scrape: &Scrape) -> [f64; 2] {
 /// Each phase is a kill, a start by other settings while the world stands still, and some seconds of life.
 #[test]
 fn no_change_of_settings_loses_or_repeats_anything() {
+    change_settings(false);
+}
+
+/// The same without a restart: the configuration is read again.
+#[test]
+fn no_reload_loses_or_repeats_anything() {
+    change_settings(true);
+}
+
+fn change_settings(by_reload: bool) {
+    // One at a time: what is known within a short horizon must be compared before it has passed.
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let world = SimulatorOptions { per_hour: 12_000.0, quietest: 1.0, pace: 0.002, history: 3_600_000, ..lifelike(31) };
     let mut bench = Bench {
         simulator: simulate(world),
@@ -309,8 +358,17 @@ fn no_change_of_settings_loses_or_repeats_anything() {
     let (mut instance, mut full) = (None, false);
     let mut frozen = now();
     bench.simulator.freeze_at(frozen);
+    let mut running = None;
     for phase in &PHASES {
-        let exporter = bench.start(phase);
+        let exporter = match running.take() {
+            None if by_reload => bench.start_once(phase),
+            // The one before is killed first.
+            None => bench.start(phase),
+            Some(exporter) => {
+                bench.reload(&exporter, phase);
+                exporter
+            }
+        };
         until("it is ready", || exporter.get("/-/ready").status == 200);
         if instance.is_some() {
             bench.adopt_new_bounds(&exporter, phase, frozen);
@@ -342,6 +400,7 @@ fn no_change_of_settings_loses_or_repeats_anything() {
         until("a push", || bench.receiver.exports() > exported + 1);
         let now = bench.receiver.newest().instance;
         assert_eq!(*instance.get_or_insert_with(|| now.clone()), now, "service.instance.id");
+        running = by_reload.then_some(exporter);
     }
     bench.receiver.is_content();
     assert!(bench.adopted.len() == 5 && !bench.off.is_empty() && bench.annals.has_folded(), "{:?}", bench.adopted);

@@ -273,3 +273,21 @@ fn write_schema(path: &str, schema: u8) {
     assert!(before, "the schema is written elsewhere by now");
     transaction.commit().unwrap();
 }
+
+#[test]
+fn check_config_says_that_nothing_can_be_kept_there() {
+    let Some(disk) = Disk::mount(64) else { return };
+    let state = disk.state();
+    let check = |command: &str| {
+        let mut program =
+            Program::start(disk.inside(&polling("http://127.0.0.1:1", &[("state.path", &state)])).arg(command));
+        let status = program.ended_within(PATIENCE).code();
+        (status, program.stderr() + &program.stdout())
+    };
+    assert_eq!(check("check-config").0, Some(0));
+    assert_eq!(disk.files(), Vec::<String>::new(), "looking makes nothing");
+    disk.make_read_only().unwrap();
+    let (status, said) = check("check-config");
+    assert_eq!(status, Some(2), "{said}");
+    assert!(said.contains("state.path = \"") && said.contains("no file can be made in the folder"), "{said}");
+}

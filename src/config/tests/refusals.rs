@@ -26,6 +26,15 @@ fn each_bad_value_is_refused_with_its_key_and_a_way_out() {
         ("api.timezone", "America/Guayaqil", "no time zone of this name is known; did you mean \"America/Guayaquil\"?"),
         ("api.timezone", "Guayaquil", "no time zone of this name is known; did you mean \"America/Guayaquil\"?"),
         ("api.timezone", "Europe/Viena", "no time zone of this name is known; did you mean \"Europe/Vienna\"?"),
+        ("api.timezone", "America/Quito", "no time zone of this name is known; did you mean \"America/Guayaquil\"?"),
+        ("api.timezone", "Ecuador", "no time zone of this name is known; did you mean \"America/Guayaquil\"?"),
+        (
+            "api.timezone",
+            "america/mexico city",
+            "no time zone of this name is known; did you mean \"America/Mexico_City\"?",
+        ),
+        ("api.timezone", "Buenos Aires", "no time zone of this name is known; did you mean \""),
+        ("api.timezone", "Mars/Olympus", "no time zone of this name is known; names are those of the IANA, like"),
         ("api.timezone", "GMT-5", "the name of a zone is wanted, like America/Guayaquil, not an offset"),
         ("api.timezone", "-05:00", "the name of a zone is wanted, like America/Guayaquil, not an offset"),
         ("api.timezone", "", "it is empty"),
@@ -57,6 +66,7 @@ fn each_bad_value_is_refused_with_its_key_and_a_way_out() {
         ("web.telemetry_path", "/", "something else is served there; /metrics is usual"),
         ("web.telemetry_path", "/-/healthy", "something else is served there"),
         ("web.telemetry_path", "/-/ready", "something else is served there"),
+        ("web.telemetry_path", "/-/reload", "something else is served there"),
         (
             "otlp.endpoint",
             "collector:4317",

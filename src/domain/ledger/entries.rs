@@ -131,6 +131,11 @@ impl Entries {
         Some(entry)
     }
 
+    /// All entries.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.held.iter().flatten().map(|held| &held.entry)
+    }
+
     /// The entries in the next so many places, from where the last look ended; after the last place comes the first.
     pub(super) fn look_on(&mut self, most: usize) -> impl Iterator<Item = (Slot, &Entry)> {
         let from = self.looked_at;

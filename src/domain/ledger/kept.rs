@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::entries::Entries;
 use super::entry::Entry;
-use super::moments::{Kind, Recent};
+use super::moments::Recent;
 use super::pairs::{Known, PairId, Pairs};
 use super::starts::Starts;
 use super::{Ledger, LedgerSettings, PollNumber};
@@ -108,19 +108,7 @@ impl Ledger {
         if entry.pair.0 as usize >= self.pairs.table().len() {
             return;
         }
-        let since = now - self.settings.recent_window;
-        let mut recall = |kind, at: UnixMillis, millis| {
-            if !entry.outside && at > since {
-                self.recent.push(kind, entry.pair, at, millis);
-            }
-        };
-        let after = |millis| entry.start + i64::try_from(millis).unwrap_or(i64::MAX);
-        if let Some(reply) = entry.reply.duration() {
-            recall(Kind::Reply, after(reply), reply);
-        }
-        if let Some(duration) = entry.duration.duration() {
-            recall(Kind::Duration, entry.end.instant().unwrap_or(after(duration)), duration);
-        }
+        self.recent.recall(&entry, now - self.settings.recent_window);
         self.starts.add(entry.start.seconds());
         let slot = self.entries.take_back(id, entry);
         if !entry.settled {

@@ -8,7 +8,7 @@
 //! * `pairs`: the counters it moves, by bot and team
 //! * `moments`: gauges and recent percentiles
 //! * `stretches`: what has to be asked for again; `starts`: how many pages that takes
-//! * `kept`: what a checkpoint keeps
+//! * `kept`: what a checkpoint keeps; `renew`: other settings
 
 mod entries;
 mod entry;
@@ -17,6 +17,7 @@ mod kept;
 mod moments;
 mod news;
 mod pairs;
+mod renew;
 mod slim;
 mod starts;
 mod stretches;

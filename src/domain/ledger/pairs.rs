@@ -107,6 +107,17 @@ impl Pairs {
         pairs
     }
 
+    /// Goes on by other bounds and another cap, as [`Pairs::restore`] does; what differs from what is kept still does.
+    pub(super) fn go_on_by(&mut self, most: usize, reply: &Layout, duration: &Layout) {
+        self.most = most;
+        let same = |mine: &Layout, other: &Layout| *mine == other.continuing(mine.counted());
+        if same(&self.reply, reply) && same(&self.duration, duration) {
+            return;
+        }
+        let (table, changed) = (std::mem::take(&mut self.table), std::mem::take(&mut self.changed));
+        *self = Self { changed, ..Self::restore(most, reply, duration, table, self.overflow) };
+    }
+
     pub(super) const fn overflow_id(&self) -> Option<PairId> {
         self.overflow
     }

@@ -752,3 +752,52 @@ fn wrong_zone_asks_by_ranges_that_a_poll_can_read() {
     assert_eq!(due.len(), 28);
     assert!(due.iter().all(|stretch| stretch.range.width() <= 6 * 3600));
 }
+
+/// Other settings while it counts are what they are for a ledger that is restored with them.
+#[test]
+fn other_settings_hold_as_after_a_restart() {
+    let mut desk = Desk::new();
+    let readings = [
+        replied("a", 100, 4_000),
+        closed(replied("b", 3_000, 250_000), 700_000),
+        active("c", 200),
+        Conversation { origin: Origin::Ticket, ..active("d", 50) },
+        Conversation { team: "other".into(), ..replied("e", 300, 60_000) },
+    ];
+    desk.poll(&readings);
+    desk.poll(&readings);
+    let changed = LedgerSettings {
+        reply: Arc::new(Layout::new([1_000, 100_000], 0)),
+        duration: Arc::new(Layout::new([600_000], 3)),
+        reply_target: 100_000,
+        excluded_origins: vec![Origin::Ticket],
+        recent_window: 6 * 3_600_000,
+        max_label_sets: 2,
+        ..settings()
+    };
+    let changes = desk.ledger.changes();
+    let entries: Vec<_> = changes.entries.iter().map(|(id, entry)| ((*id).clone(), **entry)).collect();
+    let pairs: Vec<_> = changes.pairs.iter().map(|(_, known)| (*known).clone()).collect();
+    let mut restored = Ledger::restore(changed.clone(), changes.kept, pairs, entries.len());
+    entries.into_iter().for_each(|(id, entry)| restored.take_back(id, entry, at(desk.now)));
+    let mut restored = Desk { ledger: restored, now: desk.now };
+    restored.show();
+
+    let kept = desk.ledger.changes().entries.len();
+    desk.ledger.go_on_by(changed);
+    assert_eq!(desk.ledger.changes().entries.len(), kept, "what is not kept yet still is not");
+    assert_eq!(desk.moment().waiting, 1, "of the two that wait, one is of an origin that is left out now");
+    let more = [
+        Conversation { origin: Origin::Broadcast, ..replied("f", 20, 150_000) },
+        Conversation { team: "third".into(), ..replied("g", 20, 500) },
+        closed(readings[0].clone(), 130_000),
+    ];
+    for desk in [&mut desk, &mut restored] {
+        desk.poll(&more);
+    }
+    let (lived, restored) = (desk.show(), restored.show());
+    assert_eq!(format!("{:?}", lived.pairs), format!("{:?}", restored.pairs));
+    assert_eq!(lived.moments, restored.moments);
+    assert_eq!(desk.only().reply.buckets().map(|(bound, _)| bound).collect::<Vec<_>>(), [1_000, 100_000]);
+    assert_eq!(desk.ledger.tallies().overflowed, 1);
+}

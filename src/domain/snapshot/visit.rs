@@ -140,6 +140,12 @@ impl Snapshot {
                 }
             }
             FamilyId::OtlpLastSuccess => instant(live.exports.as_ref().and_then(|exports| exports.last_success), show),
+            FamilyId::ConfigReloadSuccessful => {
+                if let Some(config) = live.config {
+                    whole(u64::from(config.successful), None, show);
+                }
+            }
+            FamilyId::ConfigReloadSuccess => instant(live.config.map(|config| config.last_success), show),
             FamilyId::HttpRequests => {
                 for (code, value) in &live.http_requests {
                     let code = code.to_string();

@@ -54,6 +54,7 @@ impl Site {
 
     /// What a client trusts that knows the authority.
     fn trust(&self, identity: Option<(String, String)>) -> TlsTexts {
+        let identity = identity.map(|(certificate, key)| (certificate, key.into()));
         TlsTexts { authorities: Some(self.authority.pem()), identity }
     }
 

@@ -69,24 +69,24 @@ async fn the_secret_file_is_read_again() {
         request.lines().find_map(|line| line.strip_prefix("authorization: ")).unwrap().to_owned()
     };
     assert_eq!(sent().await, "the-id:first");
-    assert!(!client.secret_file_changed());
-    assert!(!client.reload_secret().unwrap());
+    assert!(!client.credentials_changed());
+    assert!(!client.reload_credentials().unwrap());
 
     fs::write(&file, "second\r\n").unwrap();
-    assert!(client.secret_file_changed());
+    assert!(client.credentials_changed());
     assert_eq!(sent().await, "the-id:first");
-    assert!(client.reload_secret().unwrap());
-    assert!(!client.secret_file_changed());
+    assert!(client.reload_credentials().unwrap());
+    assert!(!client.credentials_changed());
     assert_eq!(sent().await, "the-id:second");
 
     fs::write(&file, "\n").unwrap();
-    assert!(!client.secret_file_changed(), "an empty file is a secret half replaced");
-    assert!(client.reload_secret().is_err());
+    assert!(!client.credentials_changed(), "an empty file is a secret half replaced");
+    assert!(client.reload_credentials().is_err());
     fs::write(&file, "no\nheader").unwrap();
-    assert!(client.reload_secret().is_err());
+    assert!(client.reload_credentials().is_err());
     fs::remove_file(&file).unwrap();
-    assert!(!client.secret_file_changed());
-    assert!(client.reload_secret().is_err());
+    assert!(!client.credentials_changed());
+    assert!(client.reload_credentials().is_err());
     assert_eq!(sent().await, "the-id:second");
 }
 

@@ -161,11 +161,11 @@ impl Upstream for World {
         result
     }
 
-    fn reload_secret(&self) -> io::Result<bool> {
+    fn reload_credentials(&self) -> io::Result<bool> {
         Ok(false)
     }
 
-    fn secret_file_changed(&self) -> bool {
+    fn credentials_changed(&self) -> bool {
         false
     }
 }

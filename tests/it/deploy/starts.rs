@@ -38,6 +38,8 @@ impl Start {
             fs::create_dir_all(std::path::Path::new(&path).parent().unwrap()).unwrap();
             fs::write(path, moved(contents)).unwrap();
         }
+        // The volume of the state is there and empty.
+        fs::create_dir(scratch.0.join("data")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_jelou-exporter"));
         command.env_clear().arg("check-config").args(self.arguments.iter().map(|argument| moved(argument)));
         command.envs(self.environment.iter().map(|(name, value)| (name, moved(value))));

@@ -11,10 +11,16 @@ use super::files::{self, Expression};
 use super::vocabulary::{self, FREE, Known, Vocabulary};
 
 /// Families that no dashboard and no rule asks for, and why that is as it should be.
-const UNUSED: [(&str, &str); 1] = [(
-    "jelou_exporter_http_connections_dropped_total",
-    "the log tells when it begins to move; who sends the connections is seen elsewhere",
-)];
+const UNUSED: [(&str, &str); 2] = [
+    (
+        "jelou_exporter_http_connections_dropped_total",
+        "the log tells when it begins to move; who sends the connections is seen elsewhere",
+    ),
+    (
+        "jelou_exporter_config_last_reload_success_timestamp_seconds",
+        "whether the last one holds is what matters; since when, whoever looks into it asks by himself",
+    ),
+];
 
 /// What Grafana puts in for its own variables, and a dashboard for those with values that only Prometheus knows.
 const GIVEN: [(&str, &str); 9] = [

@@ -15,6 +15,7 @@ pub(crate) mod program;
 pub(crate) mod receiver;
 pub(crate) mod rotel;
 pub(crate) mod scratch;
+pub(crate) mod tls;
 pub(crate) mod web;
 pub(crate) mod world;
 

@@ -83,6 +83,10 @@ impl Program {
         })
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal by its short name (`TERM`).
     pub(crate) fn signal(&self, name: &str) {
         // By the shell, which has it built in: neither a crate nor a program is needed for it.

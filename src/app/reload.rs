@@ -1,0 +1,143 @@
+//! Reading the settings again while the process runs: all of them hold from then on, or none.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::signal::unix::Signal;
+use tracing::{error, info, warn};
+
+use super::{AppError, assemble};
+use crate::clock::Clock;
+use crate::config::{Config, Problems};
+use crate::http::Reload;
+use crate::jelou::{Client, SetupError};
+use crate::live::LiveStats;
+use crate::logging::Control;
+use crate::poller::Updates;
+
+/// Reads the settings where they were given at the start.
+pub(super) type Read = Box<dyn Fn() -> Result<Config, Problems> + Send + Sync>;
+
+/// What a reload needs of the process before there is a poller.
+pub(super) struct Source {
+    pub(super) read: Read,
+    pub(super) log: Control,
+}
+
+/// Reloads at each hang-up, until it is told to stop.
+pub(super) async fn at_each(
+    mut hangups: Signal,
+    reload: Reload,
+    stopped: impl Future<Output = ()>,
+) -> Result<(), AppError> {
+    let mut stopped = pin!(stopped);
+    loop {
+        tokio::select! {
+            _ = hangups.recv() => {}
+            () = &mut stopped => return Ok(()),
+        }
+        let reload = Arc::clone(&reload);
+        // What came of it is logged; only a panic is left to tell.
+        let reloaded = tokio::task::spawn_blocking(move || reload()).await;
+        reloaded.map(drop).map_err(|error| AppError::TaskDied { task: "reload", why: error.to_string() })?;
+    }
+}
+
+/// Why the settings before are still in force.
+#[derive(Debug)]
+pub(super) enum ReloadError {
+    /// They cannot be used.
+    Config(Problems),
+    /// These keys differ, and hold from the start of the process to its end.
+    Restart(Vec<&'static str>),
+    /// The API client cannot be made.
+    Client(SetupError),
+}
+
+impl fmt::Display for ReloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(problems) => write!(f, "{problems}"),
+            Self::Restart(keys) => {
+                f.write_str("these settings cannot change while the exporter runs; restart it, or set them back:")?;
+                keys.iter().try_for_each(|key| write!(f, "\n  {key}"))
+            }
+            Self::Client(error) => write!(f, "the API client cannot be made: {error}"),
+        }
+    }
+}
+
+/// Reloads; shared by everyone who may ask for it.
+pub(super) struct Reloader {
+    source: Source,
+    running: Mutex<Config>,
+    updates: Updates<Client>,
+    clock: Arc<dyn Clock>,
+    live: Arc<LiveStats>,
+}
+
+impl Reloader {
+    /// Goes from `running` on; the poller takes over what comes by `updates`.
+    pub(super) fn new(
+        source: Source,
+        running: Config,
+        updates: Updates<Client>,
+        clock: Arc<dyn Clock>,
+        live: Arc<LiveStats>,
+    ) -> Self {
+        Self { source, running: Mutex::new(running), updates, clock, live }
+    }
+
+    /// Reads the settings again, and says in one line, or several if there is much to say, what came of it. It reads
+    /// files, so it is not for the threads of the runtime.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong; nothing has changed then.
+    pub(super) fn reload(&self) -> Result<String, String> {
+        match self.try_reload() {
+            Ok(changed) => {
+                self.live.config_loaded(self.clock.now());
+                let changed = changed.join(", ");
+                info!(changed, "the configuration was read again and holds from the next poll on");
+                Ok(match changed.as_str() {
+                    "" => "Reloaded: no setting has changed; the files that settings name were read again.".to_owned(),
+                    changed => format!("Reloaded: {changed}."),
+                })
+            }
+            Err(why) => {
+                self.live.config_refused();
+                error!(
+                    error = why.to_string().replace(":\n  ", ": ").replace("\n  ", "; "),
+                    "the configuration was not reloaded; the one before holds"
+                );
+                Err(format!("Not reloaded, the configuration before holds: {why}"))
+            }
+        }
+    }
+
+    fn try_reload(&self) -> Result<Vec<&'static str>, ReloadError> {
+        // One at a time, from reading to the end: of two, the later one holds.
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let config = (self.source.read)().map_err(ReloadError::Config)?;
+        let changed: Vec<_> = running.differs_from(&config).collect();
+        let fixed: Vec<_> =
+            changed.iter().filter(|setting| setting.needs_restart()).map(|setting| setting.key).collect();
+        if !fixed.is_empty() {
+            return Err(ReloadError::Restart(fixed));
+        }
+        let client = Client::new(&config.api, Arc::clone(&self.clock)).map_err(ReloadError::Client)?;
+
+        // Nothing can fail from here on.
+        self.updates.put(assemble::update(&config, client));
+        let (level, format) = super::log_settings(&config.log);
+        self.source.log.set(level, format);
+        for warning in config.warnings.iter().filter(|warning| !running.warnings.contains(warning)) {
+            warn!("{warning}");
+        }
+        *running = config;
+        Ok(changed.iter().map(|setting| setting.key).collect())
+    }
+}

@@ -1,0 +1,158 @@
+//! The configuration is read again while the exporter runs: all of it holds, or none.
+
+use jelou_exporter::simulator::{Simulator, SimulatorOptions};
+
+use crate::support::exporter::{Exporter, polling};
+use crate::support::exposition::Scrape;
+use crate::support::scratch::Scratch;
+use crate::support::until;
+use crate::support::web::{self, Answer};
+use crate::support::world::frozen;
+
+const SUCCESSFUL: &str = "jelou_exporter_config_last_reload_successful";
+const SUCCESS: &str = "jelou_exporter_config_last_reload_success_timestamp_seconds";
+
+struct Bench {
+    exporter: Exporter,
+    _simulator: Simulator,
+    folder: Scratch,
+}
+
+impl Bench {
+    /// An exporter with this in its file; environment settings go before what the file says.
+    fn start(settings: &[(&str, &str)], file: &str) -> Self {
+        let (simulator, _) = frozen(SimulatorOptions { per_hour: 20.0, ..SimulatorOptions::default() });
+        let folder = Scratch::new();
+        std::fs::write(folder.0.join("c.yml"), file).unwrap();
+        let mut command = polling(&simulator.base_url(), settings);
+        // What the tests change stands in the file alone.
+        for key in ["POLL_INTERVAL", "API_CLIENT_SECRET"] {
+            command.env_remove(format!("JELOU_EXPORTER_{key}"));
+        }
+        let exporter = Exporter::run(command.arg("--config.file").arg(folder.0.join("c.yml")));
+        Self { exporter, _simulator: simulator, folder }
+    }
+
+    fn write(&self, file: &str) {
+        std::fs::write(self.folder.0.join("c.yml"), file).unwrap();
+    }
+
+    fn reload(&self) -> Answer {
+        web::ask(&self.exporter.address, "POST", "/-/reload", "content-length: 0\r\n").unwrap()
+    }
+
+    fn successful(&self) -> (f64, f64) {
+        let scrape = self.exporter.scrape();
+        (scrape.total(SUCCESSFUL, &[]), scrape.total(SUCCESS, &[]))
+    }
+}
+
+fn usual(more: &str) -> String {
+    let secret = SimulatorOptions::default().client_secret;
+    format!("api:\n  client_secret: '{secret}'\npoll:\n  interval: 200ms\n{more}")
+}
+
+fn target(scrape: &Scrape) -> f64 {
+    scrape.total("jelou_operator_reply_target_seconds", &[])
+}
+
+fn has_bound(scrape: &Scrape, le: &str) -> bool {
+    let name = "jelou_operator_reply_time_seconds_bucket";
+    scrape.series.keys().any(|series| series.name == name && series.labels["le"] == le)
+}
+
+#[test]
+fn a_good_file_holds_from_the_next_poll_on() {
+    let bench = Bench::start(&[("web.enable_reload", "true")], &usual(""));
+    bench.exporter.is_up();
+    let (one, loaded) = bench.successful();
+    assert!(one == 1.0 && loaded > 1.7e9);
+    let answer = bench.reload();
+    assert_eq!((answer.status, answer.body.starts_with("Reloaded: no setting has changed")), (200, true));
+
+    bench.write(&usual(
+        "metrics: {reply_target: 77s, reply_time_buckets: [11s, 77s, 1h]}\nlog: {level: debug, format: json}\n",
+    ));
+    let answer = bench.reload();
+    let changed = "metrics.reply_time_buckets, metrics.reply_target, log.level, log.format";
+    assert_eq!((answer.status, answer.body.as_str()), (200, format!("Reloaded: {changed}.\n").as_str()));
+    let scrape = bench.exporter.scraped("the new target and bounds", |scrape| {
+        target(scrape) == 77.0 && has_bound(scrape, "11") && !has_bound(scrape, "300")
+    });
+    assert!(scrape.total("jelou_conversations_started_total", &[]) > 0.0, "what was counted stands");
+    until("log level and format", || {
+        bench.exporter.program.stderr().contains(r#","level":"debug","msg":"read a page""#)
+    });
+    let (one, later) = bench.successful();
+    assert!(one == 1.0 && later > loaded);
+
+    bench.write(&usual(""));
+    bench.exporter.program.signal("HUP");
+    bench.exporter.scraped("the first settings again", |scrape| target(scrape) == 300.0 && has_bound(scrape, "300"));
+    bench.exporter.succeeds_again(2.0);
+}
+
+#[test]
+fn a_bad_file_changes_nothing_and_every_error_is_told() {
+    let bench = Bench::start(&[("web.enable_reload", "true")], &usual(""));
+    bench.exporter.is_up();
+    let before = bench.successful();
+    bench.write(&usual("metrics: {reply_target: 77s, max_label_sets: 1}\nlog: {level: loud}\napis: {url: x}\n"));
+    let answer = bench.reload();
+    assert_eq!(answer.status, 500);
+    for told in ["metrics.max_label_sets = \"1\"", "log.level = \"loud\"", "apis.url"] {
+        assert!(answer.body.contains(told), "{told}: {}", answer.body);
+    }
+    assert_eq!(bench.successful(), (0.0, before.1));
+    let logged = bench.exporter.program.stderr();
+    assert!(logged.contains("the configuration was not reloaded; the one before holds"), "{logged}");
+    assert!(logged.contains("metrics.max_label_sets = "), "{logged}");
+
+    // By signal it is the same.
+    bench.write("api: [");
+    bench.exporter.program.signal("HUP");
+    until("it is told", || bench.exporter.program.stderr().contains("it is not YAML"));
+    bench.exporter.succeeds_again(2.0);
+    assert_eq!(target(&bench.exporter.scrape()), 300.0);
+
+    bench.write(&usual("metrics: {reply_target: 77s}\n"));
+    assert_eq!(bench.reload().status, 200);
+    bench.exporter.scraped("it holds now", |scrape| target(scrape) == 77.0);
+    assert_eq!(bench.successful().0, 1.0);
+}
+
+#[test]
+fn what_needs_a_restart_is_named_and_keeps_the_rest_from_changing() {
+    let bench = Bench::start(&[("web.enable_reload", "true")], &usual(""));
+    bench.exporter.is_up();
+    bench.write(&usual("metrics: {reply_target: 77s}\nweb: {telemetry_path: /other}\notlp: {interval: 5s}\n"));
+    let answer = bench.reload();
+    assert_eq!(answer.status, 500);
+    assert!(answer.body.contains("web.telemetry_path") && answer.body.contains("otlp.interval"), "{}", answer.body);
+    assert!(!answer.body.contains("metrics.reply_target"), "{}", answer.body);
+    bench.exporter.succeeds_again(2.0);
+    assert_eq!(target(&bench.exporter.scrape()), 300.0);
+    assert_eq!(bench.successful().0, 0.0);
+}
+
+#[test]
+fn new_credentials_end_the_silence_after_refusals() {
+    let bench = Bench::start(&[], &usual("").replace("client_secret: '", "client_secret: 'not"));
+    until("it slows down", || bench.exporter.program.stderr().contains("refused 5 polls in a row"));
+    bench.write(&usual(""));
+    bench.exporter.program.signal("HUP");
+    bench.exporter.is_up();
+    let shown = bench.exporter.program.stderr() + &bench.exporter.get("/metrics").body;
+    assert!(!shown.contains(&SimulatorOptions::default().client_secret));
+}
+
+#[test]
+fn by_http_only_where_it_is_allowed() {
+    let bench = Bench::start(&[], &usual(""));
+    let answer = bench.reload();
+    assert_eq!((answer.status, answer.body.contains("set web.enable_reload")), (403, true), "{}", answer.body);
+    for method in ["GET", "HEAD", "PUT"] {
+        let answer = web::ask(&bench.exporter.address, method, "/-/reload", "content-length: 0\r\n").unwrap();
+        assert_eq!((answer.status, answer.header("allow")), (405, Some("POST")), "{method}");
+    }
+}
