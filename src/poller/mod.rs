@@ -348,7 +348,9 @@ impl<U: Upstream> Poller<U> {
     }
 
     async fn read_initial_range(&mut self, deadlines: Deadlines) -> Result<(), PollError> {
-        while Instant::now() < deadlines.initial && !self.ledger.is_counting() {
+        // Even where the newest stretch takes all of the time, each poll gets on by one slice.
+        let mut first = true;
+        while (std::mem::take(&mut first) || Instant::now() < deadlines.initial) && !self.ledger.is_counting() {
             let now = self.clocks().earlier();
             // The horizon moves on while the initial range is read. Nothing is lost that was to be counted.
             self.plan.give_up_old_gaps(now);
@@ -375,11 +377,13 @@ impl<U: Upstream> Poller<U> {
 
     async fn read_unsettled(&mut self, deadlines: Deadlines) -> Result<(), PollError> {
         let mut failure = None;
+        // As with the initial range: at least one in each poll, or none might ever be read.
+        let mut first = true;
         // The second round asks in their old range for those that could not be found by their start.
         for _ in 0..2 {
             let floor = self.plan.oldest(self.clocks().earlier());
             for stretch in self.ledger.due_stretches(floor, self.page_rows) {
-                if Instant::now() >= deadlines.work {
+                if !std::mem::take(&mut first) && Instant::now() >= deadlines.work {
                     return failure.map_or(Ok(()), Err);
                 }
                 match self.read(stretch.range, stretch.narrow, deadlines.work).await {

@@ -15,7 +15,12 @@ impl<U: Upstream> Poller<U> {
     pub(super) async fn slow_work(&mut self, deadlines: Deadlines) {
         let share = self.settings.interval.as_secs_f64() * self.settings.requests_per_second * SLICE_SHARE;
         self.slice_credit = (self.slice_credit + share).min(share.max(1.0));
-        while self.slice_credit >= 1.0 && Instant::now() < deadlines.slices && self.ledger.is_counting() {
+        // As with the initial range: at least one in each poll, however long it has taken already.
+        let mut first = true;
+        while self.slice_credit >= 1.0
+            && (std::mem::take(&mut first) || Instant::now() < deadlines.slices)
+            && self.ledger.is_counting()
+        {
             let now = self.clocks().earlier();
             let Some(slice) = self.plan.catch_up(now).or_else(|| self.plan.sweep(now)) else { break };
             match self.read_slice(slice, deadlines.slices).await {

@@ -257,6 +257,24 @@ async fn initial_range_is_read_over_several_polls_while_the_newest_stays_fresh()
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_newest_stretch_that_takes_all_of_the_time_keeps_nothing_else_from_being_read() {
+    // Within the overlap lie more pages than an interval has requests, for some eight polls.
+    let crowd = (0..8000).map(|n| closed(&active(&format!("c{n}"), -n * 100 / 8000), 0));
+    let open = active("open", -2 * HOUR);
+    let mut bench = Bench::running(3, crowd.chain([open.clone()]).collect());
+    let still_crowded = |bench: &Bench| {
+        let asked = bench.asked_since(bench.fake.clock.0.elapsed().saturating_sub(Duration::from_secs(60)));
+        asked.iter().filter(|(_, range, _)| range.end >= BEGIN && range.width() > 60).count() > 90
+    };
+    bench.until(|snapshot| snapshot.conversations.is_some()).await;
+    assert!(still_crowded(&bench), "the initial range was read meanwhile");
+    bench.fake.world().records.retain(|record| record.id != open.id);
+    bench.fake.world().records.push(closed(&open, 121));
+    bench.until(|snapshot| ended(snapshot) == 8001).await;
+    assert!(still_crowded(&bench), "what is unsettled was read meanwhile");
+}
+
+#[tokio::test(start_paused = true)]
 async fn unsettled_ones_are_asked_for_until_they_have_settled() {
     let open = active("open", -5 * HOUR);
     let mut bench = Bench::running(24, vec![open.clone()]);
@@ -655,7 +673,7 @@ async fn new_settings_hold_between_two_polls() {
     });
     let snapshot = bench.until(|snapshot| snapshot.own.poll_interval == 5000).await;
     assert!(bench.fake.clock.0.elapsed() - before < Duration::from_secs(1), "they do not wait for the next poll");
-    assert_eq!((snapshot.own.reply_target, started(&snapshot)), (1000, 2));
+    assert_eq!((snapshot.own.reply_target, snapshot.own.recent_window, started(&snapshot)), (1000, 60_000, 2));
     let moments = snapshot.conversations.as_ref().unwrap().moments.as_ref().unwrap();
     assert_eq!((moments[0].active, moments[0].waiting), (2, 0));
     bench.polls(4).await;

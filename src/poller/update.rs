@@ -69,6 +69,7 @@ impl<U: Upstream> Poller<U> {
     pub(super) fn take_update(&mut self) -> bool {
         let Some(Update { settings, ledger, plan, upstream }) = self.updates.take() else { return false };
         self.own.reply_target = ledger.reply_target;
+        self.own.recent_window = ledger.recent_window.unsigned_abs();
         self.own.poll_interval = u64::try_from(settings.interval.as_millis()).unwrap_or(u64::MAX);
         // It may be another server's clock now, and another zone.
         self.own.clock_offset = None;

@@ -6,7 +6,7 @@ use super::*;
 use crate::domain::catalog::{FAMILIES, Kind};
 use crate::domain::conversation::Origin;
 use crate::domain::label::{
-    AmendedField, ExportResult, LogLevel, Outcome, PollResult, RecordResult, UnknownField, WalkResult,
+    AmendedField, ExportResult, HttpDrop, LogLevel, Outcome, PollResult, RecordResult, UnknownField, WalkResult,
 };
 use crate::domain::snapshot::{Checkpoint, Value};
 use crate::live::LiveStats;
@@ -111,6 +111,7 @@ fn busy() -> (Snapshot, Live) {
     stats.count_answer(404);
     stats.count_log(LogLevel::Warn);
     stats.count_export(ExportResult::Success, NOW);
+    stats.count_dropped(HttpDrop::Handshake);
     (snapshot, stats.live())
 }
 
