@@ -1,10 +1,11 @@
 //! The whole exporter against whole counterparts: a simulated upstream in this process, the real binary, real servers.
 //!
 //! In reading order: `oracle` (the numbers are right), `errors` (whatever the upstream does), `hostile` (on purpose),
-//! `upstream` (how it is reached), `kills` and `soak` (whatever becomes of the process), `disk` (of its state), `schemas`
-//! (whichever version wrote it), `changes` and `reload` (of its settings), `http`, `access`, `page` (a browser shows it), `cli`,
-//! `stop`, `peers`, `starts`, `formats`, `scrapes` and `otlp` (other people's programs read what we write), `deploy` (how it is
-//! started), `grafana` (dashboards and rules), `rules`, `afternoon` and `alerting` (whoever is to be woken is, and nobody else).
+//! `nobody` (what leaves names no person), `upstream` (how it is reached), `kills` and `soak` (whatever becomes of the process),
+//! `disk` (of its state), `schemas` (whichever version wrote it), `changes` and `reload` (of its settings), `http`, `access`,
+//! `page` (a browser shows it), `cli`, `stop`, `peers`, `starts`, `formats`, `scrapes` and `otlp` (other people's programs read
+//! what we write), `deploy` (how it is started), `grafana` (dashboards and rules), `rules`, `afternoon` and `alerting` (whoever
+//! is to be woken is, and nobody else).
 
 #![allow(clippy::unwrap_used, reason = "in a test a failure is what it should be")]
 
@@ -21,6 +22,7 @@ mod grafana;
 mod hostile;
 mod http;
 mod kills;
+mod nobody;
 mod oracle;
 mod otlp;
 mod page;

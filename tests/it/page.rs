@@ -144,7 +144,7 @@ fn two_thousand_pairs_of_any_name_are_a_page_that_can_be_read() {
     for number in 0..2000 {
         let (bot, team) = (names[number % names.len()], names[number / 7 % names.len()]);
         let start = at - i64::try_from(number).unwrap() * 1700;
-        simulator.put(Story::new(format!("c{number}"), start).by(&format!("{bot} {number}"), team));
+        simulator.put(Story::new(format!("c{number}"), start).by(&format!("{number} {bot}"), team));
     }
     let exporter =
         Exporter::start(&simulator.base_url(), &[("poll.interval", "1h"), ("metrics.max_label_sets", "3000")]);

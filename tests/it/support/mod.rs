@@ -11,6 +11,7 @@ pub(crate) mod exposition;
 pub(crate) mod lasting;
 pub(crate) mod otlp;
 pub(crate) mod peer;
+pub(crate) mod posts;
 pub(crate) mod program;
 pub(crate) mod receiver;
 pub(crate) mod rotel;

@@ -1,8 +1,11 @@
-//! From exec to the first served `/metrics`, and resident memory when idle, beside exporters written in Go.
+//! From exec to the first served `/metrics`, and resident memory when idle, beside exporters written in Go; then resident
+//! memory at work.
 //!
 //! `cargo bench --bench footprint`. The peers are those of Debian's packages that are installed; the figures are
-//! medians of starts taken in turns. The exporter polls an address where nothing listens.
+//! medians of starts taken in turns. The idle exporter polls an address where nothing listens.
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
+
+mod at_work;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -11,6 +14,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 const STARTS: usize = 15;
+/// Polls of the exporter at work.
+const POLLS: u64 = 1000;
+/// Far more than anything takes; only a failure lasts so long.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 struct Program {
     name: &'static str,
@@ -31,7 +38,8 @@ fn main() {
     let peers = peers.map(|(name, arguments)| Program { name, path: format!("/usr/bin/{name}"), arguments });
     let programs: Vec<Program> =
         std::iter::once(ours).chain(peers).filter(|program| fs::exists(&program.path).unwrap_or(false)).collect();
-    let starts = if std::env::args().any(|argument| argument == "--bench") { STARTS } else { 1 };
+    let is_bench = std::env::args().any(|argument| argument == "--bench");
+    let (starts, polls) = if is_bench { (STARTS, POLLS) } else { (1, 20) };
 
     let mut figures: Vec<Vec<(Duration, u64)>> = vec![Vec::new(); programs.len()];
     for _ in 0..starts {
@@ -57,6 +65,7 @@ fn main() {
             *kib as f64 / 1024.0,
         );
     }
+    at_work::measure(polls);
 }
 
 fn ratio(ours: f64, theirs: f64) -> f64 {
@@ -65,7 +74,7 @@ fn ratio(ours: f64, theirs: f64) -> f64 {
 
 /// Time to the first answer, and resident memory (KiB) after it.
 fn start(program: &Program) -> (Duration, u64) {
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port();
+    let port = free_port();
     let began = Instant::now();
     let child = Command::new(&program.path)
         .args(program.arguments.iter().map(|argument| argument.replace("{}", &port.to_string())))
@@ -76,22 +85,39 @@ fn start(program: &Program) -> (Duration, u64) {
         .spawn()
         .expect("the program starts");
     let child = Killed(child);
-    while scrape(port).is_none() {
-        assert!(began.elapsed() < Duration::from_secs(20), "{} serves nothing", program.name);
-        std::thread::yield_now();
-    }
-    let time = began.elapsed();
-    let status = fs::read_to_string(format!("/proc/{}/status", child.0.id())).expect("the process lives");
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line on resident memory");
-    (time, resident.trim().trim_end_matches(" kB").parse().expect("a number"))
+    wait_for(program.name, PATIENCE, || {
+        get(port, "/metrics", "text/plain").filter(|answer| answer.starts_with(b"HTTP/1.1 200")).map(drop)
+    });
+    (began.elapsed(), resident(&child))
 }
 
-fn scrape(port: u16) -> Option<()> {
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+}
+
+fn wait_for(what: &str, patience: Duration, mut ready: impl FnMut() -> Option<()>) {
+    let began = Instant::now();
+    while ready().is_none() {
+        assert!(began.elapsed() < patience, "waited {patience:?} in vain for {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// Resident memory of a process, KiB.
+fn resident(child: &Killed) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", child.0.id())).expect("the process lives");
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line on resident memory");
+    resident.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+/// The answer, head and body; `None` where there is none.
+fn get(port: u16, path: &str, accept: &str) -> Option<Vec<u8>> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    answer.starts_with("HTTP/1.1 200").then_some(())
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).ok()?;
+    Some(answer)
 }
 
 struct Killed(Child);

@@ -1,0 +1,90 @@
+//! Resident memory of the exporter at work: polls, a state on the disk, and scrapes in every format.
+
+use std::net::SocketAddr;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jelou_exporter::clock::{Clock as _, SystemClock};
+use jelou_exporter::render::exposition::Format;
+use jelou_exporter::simulator::story::Story;
+use jelou_exporter::simulator::{Simulator, SimulatorOptions};
+use tokio::net::TcpListener;
+
+use super::{Killed, PATIENCE, free_port, get, resident, wait_for};
+
+/// (bot, team) pairs.
+const PAIRS: i64 = 10;
+/// Conversations that the ledger remembers.
+const CONVERSATIONS: i64 = 1000;
+/// What is wanted after [`FEW`] polls, MiB.
+const MOST: f64 = 12.0;
+const FEW: u64 = 10;
+
+/// Prints what it is after ten polls, and after so many.
+pub(super) fn measure(many: u64) {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let simulator = runtime.block_on(async {
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("a free port");
+        Simulator::start(SimulatorOptions::scripted(), Arc::new(SystemClock), listener).expect("it starts")
+    });
+    let now = SystemClock.now();
+    for number in 0..CONVERSATIONS {
+        let pair = number % PAIRS;
+        let (start, apart) = (now - 60_000 - number * 72_000, number.unsigned_abs());
+        let story =
+            Story::new(format!("{number:024x}"), start).by(&format!("bot {}", pair / 2), &format!("team {pair}"));
+        simulator.put(story.replied_after(5_000 + apart * 311).closed_after(600_000 + apart * 4_001));
+    }
+
+    let state = std::env::temp_dir().join(format!("jelou-exporter-bench-{}.db", std::process::id()));
+    let port = free_port();
+    let world = SimulatorOptions::default();
+    let (url, listen) = (simulator.base_url(), format!("127.0.0.1:{port}"));
+    let settings = [
+        ("API_URL", &*url),
+        ("API_CLIENT_ID", &*world.client_id),
+        ("API_CLIENT_SECRET", &*world.client_secret),
+        ("API_REQUESTS_PER_SECOND", "1000"),
+        ("POLL_INTERVAL", "50ms"),
+        ("POLL_COUNT_INITIAL", "true"),
+        ("STATE_PATH", state.to_str().expect("a plain path")),
+        ("WEB_LISTEN_ADDRESS", &*listen),
+        ("LOG_LEVEL", "error"),
+    ];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_jelou-exporter"));
+    command.env_clear().envs(settings.map(|(key, value)| (format!("JELOU_EXPORTER_{key}"), value)));
+    let child = Killed(command.spawn().expect("the program starts"));
+    let polled = |wanted: u64| {
+        wait_for("polls", PATIENCE + Duration::from_secs(wanted), || {
+            let asked = simulator.request_count() as u64 > wanted;
+            let ready =
+                || get(port, "/-/ready", "text/plain").is_some_and(|answer| answer.starts_with(b"HTTP/1.1 200"));
+            (asked && ready()).then_some(())
+        });
+    };
+    // A poll asks for at least one page.
+    polled(CONVERSATIONS as u64 / 50 + FEW);
+    scrape_all(port);
+    let few = resident(&child);
+    polled(CONVERSATIONS as u64 / 50 + many);
+    scrape_all(port);
+    let later = resident(&child);
+    println!(
+        "at work, {PAIRS} pairs, {CONVERSATIONS} conversations, a scrape of each format: resident {:.1} MiB after some {FEW} polls \
+         (at most {MOST} MiB wanted), {:.1} MiB after {many} ({:.2} of that)",
+        few as f64 / 1024.0,
+        later as f64 / 1024.0,
+        later as f64 / few as f64,
+    );
+    drop(child);
+    // Whatever is left of it lies in the temporary directory.
+    let _ = std::fs::remove_file(&state);
+}
+
+fn scrape_all(port: u16) {
+    for format in Format::ALL {
+        wait_for("a scrape", PATIENCE, || get(port, "/metrics", format.content_type()).map(drop));
+    }
+}
