@@ -35,7 +35,7 @@ pub(super) fn measure(many: u64) {
         let (start, apart) = (now - 60_000 - number * 72_000, number.unsigned_abs());
         let story =
             Story::new(format!("{number:024x}"), start).by(&format!("bot {}", pair / 2), &format!("team {pair}"));
-        simulator.put(story.replied_after(5_000 + apart * 311).closed_after(600_000 + apart * 4_001));
+        simulator.put(story.replied_after(5_000 + apart * 311).closed_after(600_000 + number * 4_001));
     }
 
     let state = std::env::temp_dir().join(format!("jelou-exporter-bench-{}.db", std::process::id()));

@@ -7,7 +7,7 @@ use jelou_exporter::simulator::{Simulator, SimulatorOptions};
 
 use crate::support::exporter::{Exporter, polling};
 use crate::support::exposition::Scrape;
-use crate::support::world::{HOUR, frozen};
+use crate::support::world::frozen;
 use crate::support::{eventually, until};
 
 const OUTCOMES: [&str; 8] =
