@@ -58,7 +58,7 @@ pub(super) fn measure(many: u64) {
     let child = Killed(command.spawn().expect("the program starts"));
     let polled = |wanted: u64| {
         wait_for("polls", PATIENCE + Duration::from_secs(wanted), || {
-            let asked = simulator.request_count() as u64 > wanted;
+            let asked = simulator.request_count() > wanted;
             let ready =
                 || get(port, "/-/ready", "text/plain").is_some_and(|answer| answer.starts_with(b"HTTP/1.1 200"));
             (asked && ready()).then_some(())

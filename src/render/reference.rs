@@ -3,7 +3,8 @@
 use crate::domain::catalog::{FAMILIES, Family, FamilyId, Kind};
 use crate::domain::conversation::{Origin, Reason, State};
 use crate::domain::label::{
-    AmendedField, ExportResult, LabelValue, LogLevel, Outcome, PollResult, RecordResult, UnknownField, WalkResult,
+    AmendedField, ExportResult, HttpDrop, LabelValue, LogLevel, Outcome, PollResult, RecordResult, UnknownField,
+    WalkResult,
 };
 use crate::domain::snapshot::PERCENTILE_LABELS;
 
@@ -79,6 +80,7 @@ fn values(family: FamilyId, label: &str) -> Option<Vec<&'static str>> {
     Some(match (family, label) {
         (_, "origin") => all::<Origin>(),
         (_, "state") => all::<State>().into_iter().filter(|state| *state != State::Active.as_str()).collect(),
+        (FamilyId::HttpDropped, "reason") => all::<HttpDrop>(),
         (_, "reason") => all::<Reason>(),
         (_, "percentile") => PERCENTILE_LABELS.to_vec(),
         (_, "outcome") => all::<Outcome>(),

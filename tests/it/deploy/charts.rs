@@ -12,7 +12,7 @@ use super::files::{document, path, read};
 const SCHEMA: &str = "deploy/helm/jelou-exporter/values.schema.json";
 const UPDATE: &str = "JELOU_EXPORTER_UPDATE_README";
 /// What the chart itself decides.
-const OF_THE_CHART: [&str; 3] = ["state.path", "web.listen_address", "api.client_secret_file"];
+const OF_THE_CHART: [&str; 4] = ["state.path", "web.listen_address", "web.systemd_socket", "api.client_secret_file"];
 /// What everybody has to say: without an account of its own, nobody knows whose numbers they are.
 const WANTED: [&str; 2] = ["account", "client_id"];
 
