@@ -12,6 +12,10 @@ use super::pair::{Counter, Pair};
 use super::snapshot::{Live, Own, Snapshot, Tallies};
 use super::time::UnixMillis;
 
+/// How far the last window may have ended ahead of the clock for the next ones to keep ahead of it, milliseconds: beyond
+/// that, the clock was wrong for an export, and what is counted from now on is not to bear its time.
+const FAR_AHEAD: i64 = 300_000;
+
 /// What was told by exports.
 #[derive(Clone, Debug, Default)]
 pub struct Told {
@@ -66,8 +70,8 @@ impl Told {
         Self { until, pairs, tallies, process: None }
     }
 
-    /// What is to be told at `now`. A window ends after it began, also when the clock was set back: receivers take what
-    /// seems to have ended before for a repetition.
+    /// What is to be told at `now`. A window ends after it began, also when the clock was set back a little: receivers take
+    /// what seems to have ended before for a repetition. When it was set back far, windows go on at the clock's time.
     pub fn window(&self, snapshot: &Snapshot, live: &Live, now: UnixMillis) -> Window {
         let mut news = snapshot.clone();
         if let Some(conversations) = &mut news.conversations {
@@ -81,7 +85,12 @@ impl Told {
         if let Some((own, told)) = &self.process {
             (news.own, live) = (news.own.since(own), live.since(told));
         }
-        Window { snapshot: news, live, since: self.until, until: self.until.map_or(now, |until| now.max(until + 1)) }
+        let (since, until) = match self.until {
+            None => (None, now),
+            Some(until) if until.since(now) > FAR_AHEAD => (Some(now - 1), now),
+            Some(until) => (Some(until), now.max(until + 1)),
+        };
+        Window { snapshot: news, live, since, until }
     }
 
     /// What is told once the window of this snapshot, which ended at `until`, is told too.

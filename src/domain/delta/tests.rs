@@ -134,8 +134,19 @@ fn no_family_is_told_twice() {
 fn a_clock_that_is_set_back_does_not_turn_a_window_round() {
     let (snapshot, live) = (sample::empty(), live());
     let (told, _) = Told::default().with(&snapshot, &live, NOW);
-    let window = told.window(&snapshot, &live, NOW - 3_600_000);
+    let window = told.window(&snapshot, &live, NOW - 300_000);
     assert_eq!((window.since, window.until), (Some(NOW), NOW + 1));
+}
+
+#[test]
+fn a_clock_that_was_far_ahead_for_one_export_spoils_no_other() {
+    let (snapshot, live) = (sample::empty(), live());
+    let (told, _) = Told::default().with(&snapshot, &live, NOW + 86_400_000);
+    let window = told.window(&snapshot, &live, NOW);
+    assert_eq!((window.since, window.until), (Some(NOW - 1), NOW));
+    let (told, _) = told.with(&snapshot, &live, window.until);
+    let window = told.window(&snapshot, &live, NOW + 60_000);
+    assert_eq!((window.since, window.until), (Some(NOW), NOW + 60_000));
 }
 
 #[test]
