@@ -150,14 +150,14 @@ impl Pair {
         }
     }
 
-    /// Whether nothing was counted and no series was made since it was as `told`.
+    /// Whether nothing was counted and no series was made since it was as `told`, and what comes next is counted by the
+    /// same bounds and schema.
     fn counts_as(&self, told: &Self) -> bool {
         let plain = |pair: &Self| (pair.start, pair.unanswered, pair.met, pair.missed, pair.reopened);
-        let times = |times: &Distribution| (times.start(), times.count());
         plain(self) == plain(told)
             && (&self.started, &self.ended) == (&told.started, &told.ended)
-            && times(&self.reply) == times(&told.reply)
-            && times(&self.duration) == times(&told.duration)
+            && same_times(&self.reply, &told.reply)
+            && same_times(&self.duration, &told.duration)
     }
 
     /// What was counted since it was as `told`. A pair that was forgotten and came back counts from a new start: of that,
@@ -185,6 +185,12 @@ impl Pair {
             ..*self
         }
     }
+}
+
+fn same_times(now: &Distribution, told: &Distribution) -> bool {
+    let (layout, before) = (now.layout(), told.layout());
+    (now.start(), now.count()) == (told.start(), told.count())
+        && (layout.counted(), layout.schema()) == (before.counted(), before.schema())
 }
 
 fn counters_since<K: Ord + Copy>(counters: &[(K, Counter)], told: &[(K, Counter)]) -> Vec<(K, Counter)> {
