@@ -1,11 +1,14 @@
 use std::sync::Mutex;
 
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use prost::Message;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::answer::Answer;
+use super::delivery::{Delivery, Report};
 use super::*;
 use crate::clock::ManualClock;
 use crate::domain::label::ExportResult;
@@ -239,6 +242,24 @@ async fn an_export_ends_when_its_time_is_up() {
     let push = Push::start(Protocol::HttpProtobuf, &[Say::Busy; 100], change).await;
     push.publish("b");
     assert_eq!(counts(&push.exported(1).await), [0, 0, 1]);
+}
+
+#[tokio::test]
+async fn what_has_no_time_left_is_not_sent() {
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(sample::NOW));
+    for protocol in ALL {
+        let (received_in, mut received) = mpsc::unbounded_channel();
+        let script = Script { answers: Arc::default(), received: received_in };
+        let options = options(receiver(protocol, script).await, protocol);
+        let mut sender = Sender::new(&options, &clock).unwrap();
+        let payload = Packing::new(&options).pack(ExportMetricsServiceRequest::default());
+        let (_running, stopping) = watch::channel(false);
+        let (deadline, timeout, first_retry) = (Instant::now(), options.timeout, PACE.first_retry);
+        let mut delivery = Delivery { deadline, timeout, first_retry, stopping };
+        let answer = delivery.send(&mut sender, &payload, &mut Report::default()).await;
+        assert_eq!(answer, Answer::Later("no time was left to send it".to_owned(), None));
+        assert!(received.try_recv().is_err());
+    }
 }
 
 #[tokio::test]
