@@ -65,8 +65,8 @@ async fn start(protocol: Protocol, server: ServerConfig, tls: TlsFiles) -> Push 
     let url = secure_receiver(protocol, script, server).await;
     let mut options = options(url, protocol);
     options.tls = tls;
-    options.interval = Duration::from_millis(50);
-    Push::to(options, received)
+    options.interval = Duration::from_millis(250);
+    Push::hurried(options, received)
 }
 
 #[tokio::test]
