@@ -90,6 +90,7 @@ async fn run_at(
     let (stop, stopping) = watch::channel(false);
     let mut pusher = Pusher {
         sender: Sender::new(&options, &clock)?,
+        unusable: None,
         message: Arc::new(message(&options)),
         packing: Packing::new(&options),
         deltas: past.deltas,

@@ -12,6 +12,10 @@ use super::pair::{Counter, Pair};
 use super::snapshot::{Live, Own, Snapshot, Tallies};
 use super::time::UnixMillis;
 
+/// How far the last window may have ended ahead of the clock for the next ones to keep ahead of it, milliseconds: beyond
+/// that, the clock was wrong for an export, and what is counted from now on is not to bear its time.
+const FAR_AHEAD: i64 = 300_000;
+
 /// What was told by exports.
 #[derive(Clone, Debug, Default)]
 pub struct Told {
@@ -66,8 +70,8 @@ impl Told {
         Self { until, pairs, tallies, process: None }
     }
 
-    /// What is to be told at `now`. A window ends after it began, also when the clock was set back: receivers take what
-    /// seems to have ended before for a repetition.
+    /// What is to be told at `now`. A window ends after it began, also when the clock was set back a little: receivers take
+    /// what seems to have ended before for a repetition. When it was set back far, windows go on at the clock's time.
     pub fn window(&self, snapshot: &Snapshot, live: &Live, now: UnixMillis) -> Window {
         let mut news = snapshot.clone();
         if let Some(conversations) = &mut news.conversations {
@@ -81,7 +85,12 @@ impl Told {
         if let Some((own, told)) = &self.process {
             (news.own, live) = (news.own.since(own), live.since(told));
         }
-        Window { snapshot: news, live, since: self.until, until: self.until.map_or(now, |until| now.max(until + 1)) }
+        let (since, until) = match self.until {
+            None => (None, now),
+            Some(until) if until.since(now) > FAR_AHEAD => (Some(now - 1), now),
+            Some(until) => (Some(until), now.max(until + 1)),
+        };
+        Window { snapshot: news, live, since, until }
     }
 
     /// What is told once the window of this snapshot, which ended at `until`, is told too.
@@ -141,14 +150,14 @@ impl Pair {
         }
     }
 
-    /// Whether nothing was counted and no series was made since it was as `told`.
+    /// Whether nothing was counted and no series was made since it was as `told`, and what comes next is counted by the
+    /// same bounds and schema.
     fn counts_as(&self, told: &Self) -> bool {
         let plain = |pair: &Self| (pair.start, pair.unanswered, pair.met, pair.missed, pair.reopened);
-        let times = |times: &Distribution| (times.start(), times.count());
         plain(self) == plain(told)
             && (&self.started, &self.ended) == (&told.started, &told.ended)
-            && times(&self.reply) == times(&told.reply)
-            && times(&self.duration) == times(&told.duration)
+            && same_times(&self.reply, &told.reply)
+            && same_times(&self.duration, &told.duration)
     }
 
     /// What was counted since it was as `told`. A pair that was forgotten and came back counts from a new start: of that,
@@ -176,6 +185,12 @@ impl Pair {
             ..*self
         }
     }
+}
+
+fn same_times(now: &Distribution, told: &Distribution) -> bool {
+    let (layout, before) = (now.layout(), told.layout());
+    (now.start(), now.count()) == (told.start(), told.count())
+        && (layout.counted(), layout.schema()) == (before.counted(), before.schema())
 }
 
 fn counters_since<K: Ord + Copy>(counters: &[(K, Counter)], told: &[(K, Counter)]) -> Vec<(K, Counter)> {

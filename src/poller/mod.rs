@@ -369,6 +369,8 @@ impl<U: Upstream> Poller<U> {
         if !self.ledger.is_counting() && self.plan.is_gapless() {
             let now = self.clock.now();
             self.ledger.draw_zero_line(now);
+            // What the initial range took is no debt of the slices that come after it.
+            self.slice_credit = 0.0;
             info!(conversations = self.ledger.len(), "the initial range has been read: counting begins");
             self.publish()?;
         }

@@ -396,6 +396,19 @@ async fn catch_up_after_downtime_closes_the_gap_while_the_newest_stays_fresh() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_large_initial_range_leaves_no_debt_to_catch_up() {
+    let (bench, mut poller) = Bench::new(24, history(10_000, 24));
+    while !poller.ledger.is_counting() {
+        poller.poll(poller.deadlines(Instant::now())).await.unwrap();
+    }
+    let two_hours = 2 * HOUR;
+    advance(Duration::from_secs(two_hours.unsigned_abs())).await;
+    poller.poll(poller.deadlines(Instant::now())).await.unwrap();
+    let complete = bench.snapshots.borrow().own.data_complete.unwrap();
+    assert!(complete.seconds() >= BEGIN + two_hours, "{complete}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn sweep_finds_what_was_listed_late() {
     let mut bench = Bench::running(24, history(100, 24));
     bench.polls(1).await;

@@ -103,6 +103,10 @@ impl Delivery {
         let mut failed = 0;
         loop {
             let left = self.deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                // The receiver might take it, and its answer could not be waited for.
+                return Answer::Later("no time was left to send it".to_owned(), None);
+            }
             let answer = sender.send(payload, self.timeout.min(left)).await;
             let Answer::Later(_, asked) = &answer else { return answer };
             failed += 1;

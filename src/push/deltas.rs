@@ -117,8 +117,8 @@ impl Deltas {
             snapshot: &window.snapshot,
             live: &window.live,
             gone,
-            temporality: Temporality::Delta(window.since),
-            at: window.until,
+            temporality: Temporality::Delta { since: window.since, until: window.until },
+            at: now,
         };
         // By whichever protocol it is sent in the end, perhaps after a restart by other settings.
         let options = otlp::Options { encoding: Encoding::Any, ..options.clone() };

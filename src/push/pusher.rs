@@ -11,7 +11,7 @@ use super::deltas::Deltas;
 use super::payload::Packing;
 use super::sender::Sender;
 use super::streak::Streak;
-use super::{Pace, PushOptions};
+use super::{Pace, PushError, PushOptions};
 use crate::clock::Clock;
 use crate::domain::gone::{Gone, Roster};
 use crate::domain::snapshot::{Live, Snapshot};
@@ -36,6 +36,8 @@ async fn encoding<T: Send + 'static>(work: impl FnOnce() -> Result<T, String> + 
 /// Pushes the snapshots.
 pub(super) struct Pusher {
     pub(super) sender: Sender,
+    /// What was said of certificates that cannot be used: it is news but once.
+    pub(super) unusable: Option<PushError>,
     pub(super) message: Arc<otlp::Options>,
     pub(super) packing: Packing,
     pub(super) deltas: Option<Deltas>,
@@ -186,12 +188,20 @@ impl Pusher {
     /// Uses certificates that were renewed since the last export. Those that cannot be used leave the old ones in place.
     fn renew_certificates(&mut self) {
         match self.sender.renewed(&self.options, &self.clock) {
-            Ok(None) => {}
-            Ok(Some(sender)) => {
-                tracing::info!("the certificates of OTLP have changed and are used from now on");
-                self.sender = sender;
+            Ok(renewed) => {
+                self.unusable = None;
+                if let Some(sender) = renewed {
+                    tracing::info!("the certificates of OTLP have changed and are used from now on");
+                    self.sender = sender;
+                }
             }
-            Err(error) => tracing::warn!(%error, "the certificates of OTLP have changed; those before are used on"),
+            Err(error) if self.unusable.as_ref() == Some(&error) => {
+                tracing::debug!(%error, "the certificates of OTLP still cannot be used; those before are used on");
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the certificates of OTLP have changed; those before are used on");
+                self.unusable = Some(error);
+            }
         }
     }
 

@@ -9,6 +9,8 @@ use super::delivery::Outcome;
 pub(super) struct Streak {
     latest: Option<ExportResult>,
     exports: u64,
+    /// Whether it was said since then that counts are lost.
+    loss_told: bool,
     /// What the receiver warned of last.
     warning: Option<String>,
 }
@@ -27,17 +29,20 @@ impl Streak {
                     tracing::warn!(warning = error, "an OTLP receiver took everything and warns");
                     self.warning = outcome.why;
                 }
-                (self.latest, self.exports) = (None, 0);
+                (self.latest, self.exports, self.loss_told) = (None, 0, false);
                 return;
             }
-            _ if news && outcome.lost => {
+            _ if outcome.lost && !self.loss_told => {
+                self.loss_told = true;
                 tracing::error!(
                     error,
                     "an OTLP receiver refused counts for good: they are missing there, for deltas are not repeated"
                 );
             }
             ExportResult::Partial if news => tracing::warn!(error, "an OTLP export was taken only in part"),
-            ExportResult::Failure if news => tracing::warn!(error, "an OTLP export failed; the next carries its data"),
+            ExportResult::Failure if news && !outcome.lost => {
+                tracing::warn!(error, "an OTLP export failed; the next carries its data")
+            }
             _ => tracing::debug!(error, exports = self.exports + 1, "an OTLP export failed again"),
         }
         self.latest = Some(outcome.result);
@@ -50,6 +55,25 @@ mod tests {
     use super::*;
     use crate::domain::label::LogLevel;
     use crate::logging::{LogFormat, tests::logged};
+
+    #[test]
+    fn a_loss_is_told_once_in_each_streak_whatever_came_before_it() {
+        let outcome = |result, why: &str, lost| Outcome { result, why: Some(why.to_owned()), not_before: None, lost };
+        let (text, _) = logged(LogLevel::Warn, LogFormat::Logfmt, || {
+            let mut streak = Streak::default();
+            for _ in 0..2 {
+                streak.note(outcome(ExportResult::Failure, "down", false));
+                streak.note(outcome(ExportResult::Failure, "bad points", true));
+                streak.note(outcome(ExportResult::Failure, "bad points", true));
+                streak.note(outcome(ExportResult::Partial, "too old", true));
+                streak.note(outcome(ExportResult::Failure, "bad points", true));
+                streak.note(Outcome { why: None, ..outcome(ExportResult::Success, "", false) });
+            }
+        });
+        let told: Vec<&str> = text.lines().map(|line| line.split_once("error=").unwrap().1).collect();
+        assert_eq!(told, ["down", "\"bad points\"", "\"too old\""].repeat(2));
+        assert_eq!(text.matches("they are missing there").count(), 2);
+    }
 
     #[test]
     fn a_streak_is_told_when_it_begins_and_when_it_ends() {

@@ -1,11 +1,14 @@
 use std::sync::Mutex;
 
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use prost::Message;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::answer::Answer;
+use super::delivery::{Delivery, Report};
 use super::*;
 use crate::clock::ManualClock;
 use crate::domain::label::ExportResult;
@@ -60,12 +63,21 @@ impl Push {
         Self::going_on(Past::default(), options, received)
     }
 
+    /// To a receiver that takes nothing: its end is not waited for.
+    fn hurried(options: PushOptions, received: mpsc::UnboundedReceiver<Received>) -> Self {
+        Self::at(Duration::from_millis(500), Past::default(), options, received)
+    }
+
     fn going_on(past: Past, options: PushOptions, received: mpsc::UnboundedReceiver<Received>) -> Self {
+        Self::at(Duration::from_secs(10), past, options, received)
+    }
+
+    fn at(flush: Duration, past: Past, options: PushOptions, received: mpsc::UnboundedReceiver<Received>) -> Self {
         let (publish, snapshots) = watch::channel(Arc::new(sample::empty()));
         let live = Arc::new(LiveStats::new(true));
         let clock = Arc::new(ManualClock::new(sample::NOW));
         let (stop, stopped) = oneshot::channel();
-        let pace = Pace { first_retry: Duration::from_millis(2), flush: Duration::from_millis(500) };
+        let pace = Pace { first_retry: Duration::from_millis(2), flush };
         let shutdown = async move {
             stopped.await.ok();
         };
@@ -127,6 +139,15 @@ fn counts(exports: &Exports) -> [u64; 3] {
 
 const ALL: [Protocol; 3] = [Protocol::HttpProtobuf, Protocol::HttpJson, Protocol::Grpc];
 
+/// Between exports that are counted one by one: far more than one of them takes.
+const INTERVAL: Duration = Duration::from_secs(3);
+
+/// By every protocol at once, where most of the time is an interval's.
+async fn by_all(test: impl AsyncFn(Protocol)) {
+    let [one, two, three] = ALL;
+    tokio::join!(test(one), test(two), test(three));
+}
+
 #[tokio::test]
 async fn the_first_publication_is_pushed_at_once_and_the_newest_at_the_end() {
     for protocol in ALL {
@@ -167,22 +188,23 @@ async fn a_busy_receiver_is_asked_again() {
 #[tokio::test]
 async fn a_receiver_that_wants_rest_gets_it() {
     // The rest reaches beyond the next export: this one is given up, the next is put off, and only the end sends again.
-    for protocol in ALL {
-        let change = |options: &mut PushOptions| options.interval = Duration::from_millis(300);
+    by_all(async |protocol| {
+        let change = |options: &mut PushOptions| options.interval = INTERVAL;
         let mut push = Push::start(protocol, &[Say::BusyFor(600)], change).await;
         push.publish("b");
         push.next().await;
         assert_eq!(counts(&push.exported(1).await), [0, 0, 1]);
-        assert!(timeout(Duration::from_millis(700), push.next()).await.is_err());
+        assert!(timeout(2 * INTERVAL, push.next()).await.is_err());
         let (late, counts) = push.stop().await;
         assert_eq!((late.len(), counts), (1, [1, 0, 1]));
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_refusal_is_final_and_a_part_is_a_part() {
-    for protocol in ALL {
-        let change = |options: &mut PushOptions| options.interval = Duration::from_millis(250);
+    by_all(async |protocol| {
+        let change = |options: &mut PushOptions| options.interval = INTERVAL;
         let push = Push::start(protocol, &[Say::No, Say::Partly, Say::Yes], change).await;
         push.publish("b");
         assert_eq!(counts(&push.exported(1).await), [0, 0, 1]);
@@ -190,7 +212,8 @@ async fn a_refusal_is_final_and_a_part_is_a_part() {
         assert_eq!((counts(&exports), exports.last_success), ([0, 1, 1], None));
         let exports = push.exported(3).await;
         assert_eq!((counts(&exports), exports.last_success), ([1, 1, 1], Some(sample::NOW)));
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -242,16 +265,35 @@ async fn an_export_ends_when_its_time_is_up() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_never_answers_holds_nothing_up() {
+async fn what_has_no_time_left_is_not_sent() {
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(sample::NOW));
     for protocol in ALL {
+        let (received_in, mut received) = mpsc::unbounded_channel();
+        let script = Script { answers: Arc::default(), received: received_in };
+        let options = options(receiver(protocol, script).await, protocol);
+        let mut sender = Sender::new(&options, &clock).unwrap();
+        let payload = Packing::new(&options).pack(ExportMetricsServiceRequest::default());
+        let (_running, stopping) = watch::channel(false);
+        let (deadline, timeout, first_retry) = (Instant::now(), options.timeout, PACE.first_retry);
+        let mut delivery = Delivery { deadline, timeout, first_retry, stopping };
+        let answer = delivery.send(&mut sender, &payload, &mut Report::default()).await;
+        assert_eq!(answer, Answer::Later("no time was left to send it".to_owned(), None));
+        assert!(received.try_recv().is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_that_never_answers_holds_nothing_up() {
+    by_all(async |protocol| {
         let change = |options: &mut PushOptions| {
-            (options.interval, options.timeout) = (Duration::from_millis(60), Duration::from_millis(50));
+            (options.interval, options.timeout) = (INTERVAL, INTERVAL / 2);
         };
         let push = Push::start(protocol, &[Say::Nothing, Say::Nothing], change).await;
         push.publish("b");
         push.until(|exports| counts(exports)[2] > 0).await;
         push.until(|exports| counts(exports)[0] > 0).await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -260,10 +302,9 @@ async fn an_endpoint_that_is_down_is_a_failure_and_no_more() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let closed = format!("http://{}", listener.local_addr().unwrap());
         drop(listener);
-        let change = |options: &mut PushOptions| {
-            (options.url, options.interval) = (closed, Duration::from_millis(10));
-        };
-        let push = Push::start(protocol, &[], change).await;
+        let mut options = options(closed, protocol);
+        options.interval = Duration::from_millis(10);
+        let push = Push::hurried(options, mpsc::unbounded_channel().1);
         push.publish("b");
         assert!(counts(&push.exported(2).await)[2] >= 2);
         let (late, counts) = push.stop().await;
@@ -273,7 +314,7 @@ async fn an_endpoint_that_is_down_is_a_failure_and_no_more() {
 
 #[tokio::test]
 async fn without_a_publication_the_first_export_comes_after_an_interval() {
-    let change = |options: &mut PushOptions| options.interval = Duration::from_millis(20);
+    let change = |options: &mut PushOptions| options.interval = Duration::from_millis(500);
     let mut push = Push::start(Protocol::HttpProtobuf, &[], change).await;
     let message = push.next().await.2;
     assert!(format!("{message:?}").contains("\"jelou.up\""));

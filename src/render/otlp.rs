@@ -8,7 +8,7 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, Key
 use opentelemetry_proto::tonic::metrics::v1::{ResourceMetrics, ScopeMetrics};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 
-use crate::domain::catalog::FAMILIES;
+use crate::domain::catalog::{FAMILIES, Kind};
 use crate::domain::gone::Gone;
 use crate::domain::snapshot::{Live, Snapshot};
 use crate::domain::time::UnixMillis;
@@ -54,8 +54,13 @@ pub enum Temporality {
     /// Everything since their start.
     #[default]
     Cumulative,
-    /// What was counted in a window, which begins at this time, or where a series is younger, with it.
-    Delta(Option<UnixMillis>),
+    /// What was counted in a window.
+    Delta {
+        /// When it begins; where a series is younger, or for `None`, it begins with the series.
+        since: Option<UnixMillis>,
+        /// When it ends.
+        until: UnixMillis,
+    },
 }
 
 /// What one export tells.
@@ -69,7 +74,7 @@ pub struct Export<'a> {
     pub gone: &'a [Gone],
     /// What counters and histograms count.
     pub temporality: Temporality,
-    /// The time of every point.
+    /// The time of every point but those of a window, which bear its end.
     pub at: UnixMillis,
 }
 
@@ -90,6 +95,14 @@ impl<'a> Export<'a> {
     pub const fn totals(snapshot: &'a Snapshot, live: &'a Live, at: UnixMillis) -> Self {
         Self { snapshot, live, gone: &[], temporality: Temporality::Cumulative, at }
     }
+
+    /// The time of a point of this kind. A gauge is of the moment, whatever the window.
+    fn time(&self, kind: Kind) -> UnixMillis {
+        match self.temporality {
+            Temporality::Delta { until, .. } if kind != Kind::Gauge => until,
+            _ => self.at,
+        }
+    }
 }
 
 /// One export: requests that together carry every point, each below [`MAX_REQUEST_BYTES`] when encoded.
@@ -104,7 +117,7 @@ fn split(export: &Export<'_>, options: &Options, most_bytes: usize) -> Vec<Expor
             batches.add(family, AnyPoint::new(family.kind, &point, options.histograms, export));
         });
         for gone in export.gone.iter().filter(|gone| gone.family.id == family.id) {
-            batches.add(family, AnyPoint::gone(gone, options.histograms, export.at));
+            batches.add(family, AnyPoint::gone(gone, options.histograms, export.time(family.kind)));
         }
     }
     batches.finish()

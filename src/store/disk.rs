@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redb::{Database, WriteTransaction};
 
-use super::{Failure, StoreError, Tables};
+use super::{Failure, SCHEMA, StoreError, Tables};
 
 /// Opens the database anew. The tests' crashes need a disk that can lose what was not synced, and a file cannot.
 pub(super) struct Again(pub(super) Box<dyn Fn() -> Result<Database, Failure> + Send>);
@@ -87,8 +87,10 @@ impl Disk {
     /// from going on with it, and changes belong to the state that they were made of.
     fn open_again(&mut self) -> Result<Database, StoreError> {
         let database = (self.again.0)().map_err(|failure| failure.of(&self.path))?;
+        // Another version may have brought the file up to its schema, and changed nothing else.
+        let (schema, _) = super::read_about(&database).map_err(|failure| failure.of(&self.path))?;
         let found = super::read_mark(&database, &self.tables).map_err(|failure| failure.of(&self.path))?;
-        if found != self.kept && self.attempted.as_ref() != Some(&found) {
+        if schema != SCHEMA || (found != self.kept && self.attempted.as_ref() != Some(&found)) {
             return Err(StoreError::Changed { path: self.path.clone() });
         }
         self.kept = found;

@@ -190,15 +190,19 @@ fn one_process_a_file() {
     assert!(matches!(error, StoreError::InUse { .. }), "{error}");
 }
 
+/// As another version leaves the file.
+fn set_schema(folder: &Folder, schema: u32) {
+    let database = Database::open(folder.file()).unwrap();
+    let transaction = database.begin_write().unwrap();
+    transaction.open_table(ABOUT).unwrap().insert(SCHEMA_KEY, bytes::write(&schema).as_slice()).unwrap();
+    transaction.commit().unwrap();
+}
+
 #[test]
 fn a_newer_file_is_refused_by_name() {
     let folder = Folder::new();
     drop(Store::open(&folder.file(), "default").unwrap());
-    let database = Database::open(folder.file()).unwrap();
-    let transaction = database.begin_write().unwrap();
-    transaction.open_table(ABOUT).unwrap().insert(SCHEMA_KEY, bytes::write(&9u32).as_slice()).unwrap();
-    transaction.commit().unwrap();
-    drop(database);
+    set_schema(&folder, 9);
     let error = Store::open(&folder.file(), "default").unwrap_err();
     assert!(matches!(error, StoreError::Newer { found: 9, .. }), "{error}");
     assert!(error.to_string().contains("state.db"));
@@ -324,6 +328,26 @@ fn one_process_a_file_even_after_a_failed_commit() {
     let error = store.commit(&ledger.changes(), &plan.kept()).unwrap_err();
     assert!(matches!(error, StoreError::Changed { .. }), "{error}");
     assert_eq!(shown(&mut reopened(&folder).1), shown(&mut others));
+}
+
+#[test]
+fn a_file_that_another_version_took_over_after_a_failed_commit_is_left_to_it() {
+    let folder = Folder::new();
+    let (mut ledger, mut plan) = counting();
+    let (mut store, _) = Store::open(&folder.file(), "default").unwrap();
+    poll(&mut ledger, &mut plan, NOW + 60, vec![conversation(1, "a", None)]);
+    commit(&mut store, &mut ledger, &plan);
+    let mut refused = |schema| {
+        store.disk.lock().database = None;
+        set_schema(&folder, schema);
+        store.commit(&ledger.changes(), &plan.kept()).unwrap_err()
+    };
+    let error = refused(SCHEMA + 1);
+    assert!(matches!(error, StoreError::Newer { found, .. } if found == SCHEMA + 1), "{error}");
+    let error = refused(SCHEMA - 1);
+    assert!(matches!(error, StoreError::Changed { .. }), "{error}");
+    set_schema(&folder, SCHEMA);
+    commit(&mut store, &mut ledger, &plan);
 }
 
 #[test]

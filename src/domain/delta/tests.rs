@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::catalog::{FAMILIES, Kind};
 use crate::domain::conversation::Origin;
+use crate::domain::distribution::Layout;
 use crate::domain::label::{
     AmendedField, ExportResult, HttpDrop, LogLevel, Outcome, PollResult, RecordResult, UnknownField, WalkResult,
 };
@@ -134,8 +135,19 @@ fn no_family_is_told_twice() {
 fn a_clock_that_is_set_back_does_not_turn_a_window_round() {
     let (snapshot, live) = (sample::empty(), live());
     let (told, _) = Told::default().with(&snapshot, &live, NOW);
-    let window = told.window(&snapshot, &live, NOW - 3_600_000);
+    let window = told.window(&snapshot, &live, NOW - 300_000);
     assert_eq!((window.since, window.until), (Some(NOW), NOW + 1));
+}
+
+#[test]
+fn a_clock_that_was_far_ahead_for_one_export_spoils_no_other() {
+    let (snapshot, live) = (sample::empty(), live());
+    let (told, _) = Told::default().with(&snapshot, &live, NOW + 86_400_000);
+    let window = told.window(&snapshot, &live, NOW);
+    assert_eq!((window.since, window.until), (Some(NOW - 1), NOW));
+    let (told, _) = told.with(&snapshot, &live, window.until);
+    let window = told.window(&snapshot, &live, NOW + 60_000);
+    assert_eq!((window.since, window.until), (Some(NOW), NOW + 60_000));
 }
 
 #[test]
@@ -147,6 +159,34 @@ fn a_pair_that_comes_back_from_oblivion_is_told_from_its_new_start() {
     let counted = back.reply.count();
     let window = told.window(&sample::with_pairs([back]), &live, NOW + 10);
     assert_eq!(window.snapshot.conversations.unwrap().pairs[0].reply.count(), counted);
+}
+
+/// The same counts by other settings, as a restart makes it.
+fn restarted(before: &Distribution, bounds: &[u64], schema: i8) -> Distribution {
+    let layout = Layout::new(bounds.iter().copied(), schema).continuing(before.layout().counted());
+    Distribution::from_parts(before.parts(), Arc::new(layout))
+}
+
+/// An export tells a quiet pair's counts by the new bounds, so that only what comes before it has to be guessed.
+#[test]
+fn other_bounds_are_exact_from_the_next_export_on() {
+    let live = live();
+    let mut pair = sample::pair("b", "t");
+    let (told, _) = Told::default().with(&sample::with_pairs([pair.clone()]), &live, NOW);
+    pair.reply = restarted(&pair.reply, &[100_000, 300_000], 3);
+    pair.duration = restarted(&pair.duration, &[300_000], 5);
+    let (told, news) = told.with(&sample::with_pairs([pair.clone()]), &live, NOW + 1);
+    assert_eq!(news.pairs.len(), 1);
+    pair.reply.record(80_000);
+    pair.duration.record(80_000);
+    let window = told.window(&sample::with_pairs([pair.clone()]), &live, NOW + 2).snapshot;
+    let counted = &window.conversations.as_ref().unwrap().pairs[0];
+    assert_eq!(counted.reply.buckets().collect::<Vec<_>>(), [(100_000, 1), (300_000, 1)]);
+    assert_eq!((counted.duration.count(), counted.duration.exponential(160).schema), (1, 5));
+    // Once is enough.
+    let (told, news) = told.with(&sample::with_pairs([pair.clone()]), &live, NOW + 2);
+    assert_eq!(news.pairs.len(), 1);
+    assert_eq!(told.with(&sample::with_pairs([pair]), &live, NOW + 3).1.pairs.len(), 0);
 }
 
 #[test]

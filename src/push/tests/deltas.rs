@@ -53,7 +53,7 @@ fn is_same(one: &Received, other: &Received) -> bool {
 #[tokio::test]
 async fn each_export_tells_what_was_counted_since_the_last() {
     for protocol in ALL {
-        let mut push = start(protocol, &[], 100).await;
+        let mut push = start(protocol, &[], 1_000).await;
         publish(&push, 3);
         let mut last = push.next().await;
         assert_eq!(met(&last), (sample::START.as_nanos(), sample::NOW.as_nanos(), 3));
@@ -74,7 +74,7 @@ async fn what_was_not_answered_goes_again_as_it_was_before_anything_newer() {
     for protocol in ALL {
         // Busy, and not let in: that export is given up, this one not.
         let answers = [Say::Busy, Say::Denied, Say::Denied, Say::Yes];
-        let mut push = start(protocol, &answers, 200).await;
+        let mut push = start(protocol, &answers, 1_000).await;
         publish(&push, 3);
         let first = push.next().await;
         publish(&push, 4);
@@ -90,8 +90,8 @@ async fn what_was_not_answered_goes_again_as_it_was_before_anything_newer() {
 
 #[tokio::test]
 async fn what_is_refused_for_good_is_not_sent_again() {
-    for protocol in ALL {
-        let mut push = start(protocol, &[Say::No, Say::Partly, Say::Yes], 500).await;
+    by_all(async |protocol| {
+        let mut push = start(protocol, &[Say::No, Say::Partly, Say::Yes], 3_000).await;
         publish(&push, 3);
         let refused = push.next().await;
         assert_eq!(met(&refused).2, 3);
@@ -101,7 +101,8 @@ async fn what_is_refused_for_good_is_not_sent_again() {
         assert_eq!((next.0, next.2), (met(&refused).1, 2));
         let exports = push.until(|exports| counts(exports)[0] >= 1).await;
         assert_eq!(counts(&exports)[1..], [1, 1]);
-    }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -18,8 +18,8 @@ fn gone((_, _, message): &Received) -> Vec<String> {
 
 #[tokio::test]
 async fn a_series_that_leaves_is_told_to_have_left_once_somebody_took_that() {
-    for protocol in ALL {
-        let change = |options: &mut PushOptions| options.interval = Duration::from_millis(500);
+    by_all(async |protocol| {
+        let change = |options: &mut PushOptions| options.interval = INTERVAL;
         let answers = [Say::Yes, Say::Denied, Say::Yes];
         let mut push = Push::start(protocol, &answers, change).await;
         let shown = sample::with_pairs([sample::pair("b", "t")]);
@@ -32,7 +32,8 @@ async fn a_series_that_leaves_is_told_to_have_left_once_somebody_took_that() {
         let (refused, taken, after) = (push.next().await, push.next().await, push.next().await);
         assert_eq!((gone(&refused).len(), gone(&taken).len(), gone(&after).len()), (11, 11, 0));
         assert!(gone(&taken).contains(&"jelou.conversations.waiting".to_owned()));
-    }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -9,6 +9,8 @@ use rustls::{RootCertStore, ServerConfig};
 
 use super::receiver::secure_receiver;
 use super::*;
+use crate::domain::label::LogLevel;
+use crate::logging::{LogFormat, tests::logged};
 use crate::tls::tests::Authority;
 
 /// A folder that goes with its test.
@@ -63,8 +65,8 @@ async fn start(protocol: Protocol, server: ServerConfig, tls: TlsFiles) -> Push 
     let url = secure_receiver(protocol, script, server).await;
     let mut options = options(url, protocol);
     options.tls = tls;
-    options.interval = Duration::from_millis(50);
-    Push::to(options, received)
+    options.interval = Duration::from_millis(250);
+    Push::hurried(options, received)
 }
 
 #[tokio::test]
@@ -125,6 +127,25 @@ async fn certificates_that_are_renewed_are_used_from_then_on() {
         folder.put("ca", &authority.pem());
         push.until(|exports| counts(exports)[0] > 0).await;
     }
+}
+
+#[test]
+fn certificates_that_cannot_be_used_are_told_of_once() {
+    let (authority, folder) = (Authority::new(), Folder::new("told"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let pushing = async {
+        let authorities = Some(folder.put("ca", &authority.pem()));
+        let tls = TlsFiles { authorities, identity: None };
+        let push = start(Protocol::HttpProtobuf, server(&authority, None), tls).await;
+        push.publish("b");
+        for text in ["half a cert", &authority.pem(), "half a cert"] {
+            let taken = push.exported(1).await.results.get(ExportResult::Success);
+            folder.put("ca", text);
+            push.until(|exports| counts(exports)[0] > taken + 3).await;
+        }
+    };
+    let (text, _) = logged(LogLevel::Warn, LogFormat::Logfmt, || runtime.block_on(pushing));
+    assert_eq!(text.matches("those before are used on").count(), 2, "{text}");
 }
 
 #[tokio::test]

@@ -33,11 +33,15 @@ pub(super) enum AnyPoint {
 impl AnyPoint {
     pub(super) fn new(kind: Kind, point: &Point<'_>, histograms: HistogramKind, export: &Export<'_>) -> Self {
         let attributes = point.labels.iter().map(|(key, value)| attribute(key, (*value).to_owned())).collect();
+        let now = export.time(kind);
         let start = match export.temporality {
             Temporality::Cumulative => point.start,
-            Temporality::Delta(since) => point.start.map(|start| Some(start).max(since).unwrap_or(start)),
+            // A series that began while the clock was ahead still begins before its window ends.
+            Temporality::Delta { since, until } => {
+                point.start.map(|start| since.map_or(start, |since| start.max(since)).min(until))
+            }
         };
-        let (start, now) = (start.map_or(0, UnixMillis::as_nanos), export.at);
+        let start = start.map_or(0, UnixMillis::as_nanos);
         match point.value {
             Value::Distribution(times) => match histograms {
                 HistogramKind::Explicit => Self::Explicit(explicit(attributes, times, start, now)),
@@ -84,7 +88,7 @@ impl AnyPoint {
     pub(super) fn into_data(self, temporality: Temporality) -> Data {
         let aggregation_temporality = match temporality {
             Temporality::Cumulative => AggregationTemporality::Cumulative as i32,
-            Temporality::Delta(_) => AggregationTemporality::Delta as i32,
+            Temporality::Delta { .. } => AggregationTemporality::Delta as i32,
         };
         match self {
             Self::Gauge(point) => Data::Gauge(Gauge { data_points: vec![point] }),

@@ -284,7 +284,8 @@ fn deltas_begin_with_their_window_or_with_a_younger_series() {
     for histograms in [HistogramKind::Explicit, HistogramKind::Exponential] {
         let options = Options { histograms, ..Default::default() };
         let starts = |since: Option<UnixMillis>| {
-            let export = Export { temporality: Temporality::Delta(since), ..whole(&snapshot, &live) };
+            let export =
+                Export { temporality: Temporality::Delta { since, until: sample::NOW }, ..whole(&snapshot, &live) };
             let requests = sent(&export, &options, MAX_REQUEST_BYTES);
             let all = counting(&requests);
             assert!(all.iter().all(|(_, _, temporality)| *temporality == 1), "{all:?}");
@@ -298,6 +299,35 @@ fn deltas_begin_with_their_window_or_with_a_younger_series() {
         assert_eq!(starts(None), (vec![start, younger], vec![start, start]));
         assert_eq!(starts(Some(since)), (vec![since.as_nanos(), younger], vec![since.as_nanos(); 2]));
     }
+}
+
+#[test]
+fn a_window_ends_where_it_says_and_a_gauge_is_of_the_moment() {
+    // The clock was ahead when this pair began, and for the last export.
+    let mut pair = sample::pair("b", "t");
+    pair.start = sample::NOW + 3_600_000;
+    let (snapshot, live) = (sample::with_pairs([pair]), LiveStats::new(true).live());
+    let (since, until) = (Some(sample::NOW + 59_999), sample::NOW + 60_000);
+    let export = Export { temporality: Temporality::Delta { since, until }, ..whole(&snapshot, &live) };
+    let requests = sent(&export, &Options::default(), MAX_REQUEST_BYTES);
+    let (mut gauges, mut sums) = (0, 0);
+    for metric in metrics(&requests) {
+        match metric.data.as_ref().unwrap() {
+            Data::Gauge(gauge) => {
+                assert!(gauge.data_points.iter().all(|it| it.time_unix_nano == sample::NOW.as_nanos()));
+                gauges += 1;
+            }
+            Data::Sum(sum) => {
+                for it in &sum.data_points {
+                    assert_eq!(it.time_unix_nano, until.as_nanos(), "{}", metric.name);
+                    assert!(it.start_time_unix_nano <= it.time_unix_nano, "{}", metric.name);
+                }
+                sums += 1;
+            }
+            _ => {}
+        }
+    }
+    assert!(gauges > 5 && sums > 5);
 }
 
 #[test]
@@ -402,12 +432,18 @@ fn golden_files() {
         (
             "delta_explicit",
             HistogramKind::Explicit,
-            Export { temporality: Temporality::Delta(window.since), ..whole(&window.snapshot, &window.live) },
+            Export {
+                temporality: Temporality::Delta { since: window.since, until: window.until },
+                ..whole(&window.snapshot, &window.live)
+            },
         ),
         (
             "delta_exponential",
             HistogramKind::Exponential,
-            Export { temporality: Temporality::Delta(window.since), ..whole(&window.snapshot, &window.live) },
+            Export {
+                temporality: Temporality::Delta { since: window.since, until: window.until },
+                ..whole(&window.snapshot, &window.live)
+            },
         ),
     ] {
         let options = Options { histograms, resource: resource.clone(), ..Default::default() };
