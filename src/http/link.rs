@@ -62,7 +62,8 @@ pub(super) struct Link {
 impl Link {
     pub(super) fn new() -> Self {
         let now = Instant::now();
-        let doing = Doing { phase: Phase::Handshake, since: now, open: Vec::new(), asked: now, blocked: false, http2: false };
+        let doing =
+            Doing { phase: Phase::Handshake, since: now, open: Vec::new(), asked: now, blocked: false, http2: false };
         Self { doing: Mutex::new(doing), woken: Notify::new(), closing: Notify::new() }
     }
 
