@@ -38,6 +38,7 @@ pub struct Tls {
     pub server: Arc<ServerConfig>,
     clients: Clients,
     visitors: Arc<dyn ClientCertVerifier>,
+    has_names: bool,
 }
 
 impl Tls {
@@ -55,6 +56,11 @@ impl Tls {
     /// Whether nobody gets in without a certificate that an authority vouches for.
     pub(super) fn verifies_all(&self) -> bool {
         self.clients == Clients::RequireAndVerify
+    }
+
+    /// Whether only certificates with certain names are let in.
+    pub(super) const fn knows_names(&self) -> bool {
+        self.has_names
     }
 }
 
@@ -123,6 +129,7 @@ pub(super) fn read(mut section: Section, around: Around<'_>, findings: &mut Find
     let certificate = around.material(&mut section, "cert", findings);
     let key = around.material(&mut section, "key", findings);
     let provider = provider(&mut section, around.http2, findings);
+    let has_names = section.has("client_allowed_sans");
     let (clients, verifier) = clients::read(&mut section, around, findings);
     // Accepted and without effect, as in the toolkit: the server's order has long been the only one.
     section.switch("prefer_server_cipher_suites", true, findings);
@@ -142,7 +149,7 @@ pub(super) fn read(mut section: Section, around: Around<'_>, findings: &mut Find
         Ok(mut server) => {
             let protocols: &[&[u8]] = if around.http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
             server.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-            Some(Tls { server: Arc::new(server), clients, visitors })
+            Some(Tls { server: Arc::new(server), clients, visitors, has_names })
         }
         Err(why) => {
             key?.refuse(format!("it cannot be used with the certificate: {why}"), findings);
