@@ -136,3 +136,22 @@ async fn one_look_in_a_while_is_enough() {
     source.outdated(&before).await;
     assert_eq!((before.users.len(), source.current().await.users.len()), (1, 2));
 }
+
+/// As a mount does that has lost its server: whoever opens the file waits.
+#[tokio::test]
+async fn a_look_that_hangs_keeps_nobody_waiting() {
+    let folder = Folder::new();
+    let path = folder.put("w.yml", &ada());
+    let source = Arc::new(Source::looking_every(Duration::ZERO, &path, false).unwrap());
+    let before = source.current().await;
+    // A pipe cannot be opened for reading before somebody opens it for writing.
+    std::fs::remove_file(&path).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let asks = async || tokio::time::timeout(Duration::from_secs(100), source.current()).await;
+    let answers = [asks().await, asks().await, asks().await];
+    // The one that hangs is the only one: no other waits for it.
+    let found = answers[0].is_ok().then(|| source.look());
+    std::fs::write(&path, "").unwrap();
+    assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(|now| Arc::ptr_eq(now, &before))));
+    assert_eq!(found, Some(Found::Nothing));
+}
