@@ -21,7 +21,7 @@ async fn a_new_certificate_is_shown_to_the_next_client() {
     assert_eq!(site.client(None).get(site.url("/-/healthy")).send().await.unwrap().status(), 200);
     site.folder.put("server.crt", &other);
     // The connection that is open is not cut, but it is asked to leave with its next answer.
-    while get().await.is_ok() {}
+    in_time(async { while get().await.is_ok() {} }).await;
     assert!(site.client(None).get(site.url("/-/healthy")).send().await.is_err());
     let tls = crate::tls::config_with(&crate::tls::TlsTexts { authorities: Some(other), identity: None }, &[]).unwrap();
     let knowing = reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build().unwrap();
@@ -52,7 +52,7 @@ async fn tls_that_is_switched_on_binds_connections_that_are_open() {
         refused.starts_with("HTTP/1.1 400") && refused.ends_with("HTTPS is spoken here, and this was plain HTTP.\n")
     );
     // Nor is the other one asked for more.
-    in_time(closed(&idle)).await;
+    closed(&idle).await;
     assert_eq!(site.client(None).get(site.url("/-/healthy")).send().await.unwrap().status(), 200);
 }
 
@@ -133,7 +133,7 @@ async fn one_look_in_a_while_is_enough() {
     folder.put("w.yml", &format!("{}  bob: {}\n", ada(), bcrypt::hash("two", 4).unwrap()));
     assert!(Arc::ptr_eq(&source.current().await, &before));
     source.look();
-    source.outdated(&before).await;
+    in_time(source.outdated(&before)).await;
     assert_eq!((before.users.len(), source.current().await.users.len()), (1, 2));
 }
 
