@@ -192,7 +192,14 @@ async fn serve_on(
     let (path, enable_reload) = (config.web.telemetry_path.clone(), config.web.enable_reload);
     let mut state = HttpState::new(snapshots.clone(), Arc::clone(&clock), Arc::clone(&live), &path, options);
     let push = assemble::push_options(&config, &instance_id);
-    let reloader = Reloader::new(source, config, poller.updates(), Arc::clone(&clock), Arc::clone(&live));
+    let reloader = Reloader::new(
+        source,
+        Arc::clone(&access.source),
+        config,
+        poller.updates(),
+        Arc::clone(&clock),
+        Arc::clone(&live),
+    );
     let reload: http::Reload = Arc::new(move || reloader.reload());
     if enable_reload {
         state = state.reloading(Arc::clone(&reload));

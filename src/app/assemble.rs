@@ -122,8 +122,8 @@ pub(crate) fn parts<U>(
     Ok((settings, parts))
 }
 
-/// What a running poller is to go on by.
-pub(super) fn update<U>(config: &Config, upstream: U) -> Update<U> {
+/// What a running poller is to go on by, with another upstream if that is other than before.
+pub(super) fn update<U>(config: &Config, upstream: Option<U>) -> Update<U> {
     Update { settings: poller_settings(config), ledger: ledger_settings(config), plan: plan_settings(config), upstream }
 }
 

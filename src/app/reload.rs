@@ -16,6 +16,7 @@ use crate::jelou::{Client, SetupError};
 use crate::live::LiveStats;
 use crate::logging::Control;
 use crate::poller::Updates;
+use crate::web_config;
 
 /// Reads the settings where they were given at the start.
 pub(super) type Read = Box<dyn Fn() -> Result<Config, Problems> + Send + Sync>;
@@ -39,8 +40,12 @@ pub(super) async fn at_each(
             () = &mut stopped => return Ok(()),
         }
         let reload = Arc::clone(&reload);
+        // A file on a mount that has lost its server may keep it for ever: that holds up no end.
+        let reloaded = tokio::select! {
+            reloaded = tokio::task::spawn_blocking(move || reload()) => reloaded,
+            () = &mut stopped => return Ok(()),
+        };
         // What came of it is logged; only a panic is left to tell.
-        let reloaded = tokio::task::spawn_blocking(move || reload()).await;
         reloaded.map(drop).map_err(|error| AppError::TaskDied { task: "reload", why: error.to_string() })?;
     }
 }
@@ -52,6 +57,8 @@ pub(super) enum ReloadError {
     Config(Problems),
     /// These keys differ, and hold from the start of the process to its end.
     Restart(Vec<&'static str>),
+    /// The web configuration must not come into force while the process runs, or cannot.
+    Web(String),
     /// The API client cannot be made.
     Client(SetupError),
 }
@@ -64,6 +71,7 @@ impl fmt::Display for ReloadError {
                 f.write_str("these settings cannot change while the exporter runs; restart it, or set them back:")?;
                 keys.iter().try_for_each(|key| write!(f, "\n  {key}"))
             }
+            Self::Web(why) => write!(f, "web.config_file: {why}"),
             Self::Client(error) => write!(f, "the API client cannot be made: {error}"),
         }
     }
@@ -72,6 +80,7 @@ impl fmt::Display for ReloadError {
 /// Reloads; shared by everyone who may ask for it.
 pub(super) struct Reloader {
     source: Source,
+    web: Arc<web_config::Source>,
     running: Mutex<Config>,
     updates: Updates<Client>,
     clock: Arc<dyn Clock>,
@@ -79,15 +88,16 @@ pub(super) struct Reloader {
 }
 
 impl Reloader {
-    /// Goes from `running` on; the poller takes over what comes by `updates`.
+    /// Goes from `running` on; the poller takes over what comes by `updates`, and `web` looks after a file of its own.
     pub(super) fn new(
         source: Source,
+        web: Arc<web_config::Source>,
         running: Config,
         updates: Updates<Client>,
         clock: Arc<dyn Clock>,
         live: Arc<LiveStats>,
     ) -> Self {
-        Self { source, running: Mutex::new(running), updates, clock, live }
+        Self { source, web, running: Mutex::new(running), updates, clock, live }
     }
 
     /// Reads the settings again, and says in one line, or several if there is much to say, what came of it. It reads
@@ -97,7 +107,9 @@ impl Reloader {
     ///
     /// Everything that is wrong; nothing has changed then.
     pub(super) fn reload(&self) -> Result<String, String> {
-        match self.try_reload() {
+        // One at a time, from reading to what is told of it: of two, the later one holds.
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.try_reload(&mut running) {
             Ok(changed) => {
                 self.live.config_loaded(self.clock.now());
                 let changed = changed.join(", ");
@@ -118,9 +130,7 @@ impl Reloader {
         }
     }
 
-    fn try_reload(&self) -> Result<Vec<&'static str>, ReloadError> {
-        // One at a time, from reading to the end: of two, the later one holds.
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+    fn try_reload(&self, running: &mut Config) -> Result<Vec<&'static str>, ReloadError> {
         let config = (self.source.read)().map_err(ReloadError::Config)?;
         let changed: Vec<_> = running.differs_from(&config).collect();
         let fixed: Vec<_> =
@@ -128,7 +138,11 @@ impl Reloader {
         if !fixed.is_empty() {
             return Err(ReloadError::Restart(fixed));
         }
-        let client = Client::new(&config.api, Arc::clone(&self.clock)).map_err(ReloadError::Client)?;
+        // A client looks after its files itself. Another one is made only for other settings: it knows nothing of refusals.
+        let has_new_api = changed.iter().any(|setting| setting.section() == "api");
+        let client = has_new_api.then(|| Client::new(&config.api, Arc::clone(&self.clock)));
+        let client = client.transpose().map_err(ReloadError::Client)?;
+        self.web.check().map_err(ReloadError::Web)?;
 
         // Nothing can fail from here on.
         self.updates.put(assemble::update(&config, client));
@@ -137,7 +151,8 @@ impl Reloader {
         for warning in config.warnings.iter().filter(|warning| !running.warnings.contains(warning)) {
             warn!("{warning}");
         }
+        let changed = changed.iter().map(|setting| setting.key).collect();
         *running = config;
-        Ok(changed.iter().map(|setting| setting.key).collect())
+        Ok(changed)
     }
 }

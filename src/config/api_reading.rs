@@ -10,7 +10,7 @@ use super::given::quoted;
 use super::nearest::near;
 use super::reader::{LONGER_THAN_ZERO, Reader};
 use super::secret::Secret;
-use super::values::{base_url, line, url_path, whole};
+use super::values::{base_url, is_loopback, line, url_path, whole};
 use crate::tls::{self, TlsError, TlsFiles, TlsTexts};
 
 /// Reads the section. Without `needs_credentials` they may be missing.
@@ -27,6 +27,10 @@ pub(super) fn read(from: &mut Reader<'_>, needs_credentials: bool) -> Option<Api
     if needs_credentials {
         certificates(from, url.as_deref(), [&ca_file, &client_certificate_file, &client_key_file]);
         credentials(from, auth);
+        if url.as_deref().is_some_and(is_overheard) {
+            let what = "api.url is http:// to another machine: the credentials travel unencrypted; write https:// if the API can be reached so";
+            from.warnings.push(what.to_owned());
+        }
     }
     let timezone = from.value("api.timezone", timezone);
     let page_size = from.value("api.page_size", |text| whole(text, 1..=1000));
@@ -52,6 +56,11 @@ pub(super) fn read(from: &mut Reader<'_>, needs_credentials: bool) -> Option<Api
         requests_per_second: requests_per_second?,
         account: account?,
     })
+}
+
+/// Whether what is sent there can be read on its way.
+fn is_overheard(url: &str) -> bool {
+    reqwest::Url::parse(url).is_ok_and(|url| url.scheme() == "http" && !is_loopback(&url))
 }
 
 fn client_id(from: &mut Reader<'_>) -> Option<Option<String>> {

@@ -111,7 +111,8 @@ impl Setting {
 
     /// Whether it holds from the start of the process to its end.
     pub fn needs_restart(&self) -> bool {
-        matches!(self.section(), "state" | "web" | "otlp") || self.key == "api.account"
+        matches!(self.section(), "state" | "web" | "otlp")
+            || matches!(self.key, "api.account" | "poll.initial_lookback" | "metrics.forget_pairs_after")
     }
 
     /// The name of the environment variable.
@@ -250,6 +251,16 @@ mod tests {
         assert_eq!(id.section(), "api");
         assert_eq!(setting("api.client_secret").unwrap().flag(), None);
         assert!(setting("api.nothing").is_none());
+    }
+
+    #[test]
+    fn what_is_looked_at_only_at_the_start_needs_a_restart() {
+        let fixed = |key| setting(key).unwrap().needs_restart();
+        for key in ["state.path", "web.enable_reload", "otlp.interval", "api.account"] {
+            assert!(fixed(key), "{key}");
+        }
+        assert!(fixed("poll.initial_lookback") && fixed("metrics.forget_pairs_after"));
+        assert!(!fixed("api.url") && !fixed("poll.horizon") && !fixed("metrics.reply_target") && !fixed("log.level"));
     }
 
     #[test]

@@ -247,6 +247,23 @@ fn warnings_do_not_stop_anything() {
 }
 
 #[test]
+fn credentials_that_can_be_read_on_their_way_are_warned_of() {
+    for (url, overheard) in [
+        ("https://api.jelou.ai", false),
+        ("http://api.jelou.ai", true),
+        ("http://10.0.0.1:8080", true),
+        ("http://localhost:8080", false),
+        ("http://127.0.0.2", false),
+        ("http://[::1]:8080", false),
+        ("http://[2001:db8::1]", true),
+    ] {
+        let warnings = case().flag("api.url", url).config().warnings;
+        let told = warnings.iter().any(|warning| warning.contains("the credentials travel unencrypted"));
+        assert_eq!(told, overheard, "{url}: {warnings:?}");
+    }
+}
+
+#[test]
 fn no_secret_is_ever_printed() {
     let good = case()
         .env("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://c/push?key=hunter2")

@@ -89,6 +89,13 @@ pub(super) fn base_url(text: &str) -> Result<String, String> {
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
+/// Whether it leads to this machine.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    // An IPv6 address stands in brackets.
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+}
+
 /// The path of a URL, from its first slash on.
 pub(super) fn url_path(text: &str) -> Result<String, String> {
     let text = text.trim();

@@ -202,4 +202,16 @@ mod tests {
         assert!(is_closed(&one).await);
         assert!(!is_closed(&two).await);
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_holds_answers_is_not_made_quick_by_others_that_it_takes() {
+        let crowd = crowd(9, 2);
+        let [stuck, other] = [crowd.enter(|| {}).await, crowd.enter(|| {}).await];
+        let _never_taken = crowd.admit(&stuck.link, true);
+        advance(Duration::from_secs(3)).await;
+        drop(crowd.admit(&stuck.link, true));
+        let _answer = crowd.admit(&other.link, false);
+        assert!(crowd.admit(&other.link, false).has_room);
+        assert!(is_closed(&stuck).await);
+    }
 }

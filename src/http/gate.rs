@@ -5,6 +5,7 @@ use std::sync::Arc;
 use hyper::header::{AUTHORIZATION, CONTENT_SECURITY_POLICY, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::http::HeaderValue;
 use hyper::{HeaderMap, Method, Response, StatusCode};
+use rustls::pki_types::CertificateDer;
 
 use super::body::Pieces;
 use super::bucket::Bucket;
@@ -23,14 +24,21 @@ pub(super) struct Gate {
     bucket: Bucket,
 }
 
+/// How a connection began.
+pub(super) struct Greeting {
+    /// What held then.
+    pub(super) config: Arc<WebConfig>,
+    /// The client's certificate and those between it and its root; nothing when none was shown.
+    pub(super) certificates: Vec<CertificateDer<'static>>,
+}
+
 /// A request as the gate sees it.
 #[derive(Clone, Copy)]
 pub(super) struct Request<'a> {
     pub(super) method: &'a Method,
     pub(super) path: &'a str,
     pub(super) headers: &'a HeaderMap,
-    /// Whether the connection has shown a client certificate that was accepted.
-    pub(super) certificate: bool,
+    pub(super) greeting: &'a Greeting,
     /// Whether there is room to answer it.
     pub(super) has_room: bool,
 }
@@ -69,6 +77,10 @@ impl Gate {
             drops.busy("answers");
             return Some(later(StatusCode::SERVICE_UNAVAILABLE, "Too many requests are being answered; try again.\n"));
         }
+        // The configuration may be another than the one that the connection was greeted by, and binds it all the same.
+        if config.tls.is_some() && request.greeting.config.tls.is_none() {
+            return Some(routes::plain(StatusCode::BAD_REQUEST, "HTTPS is spoken here, and this was plain HTTP.\n"));
+        }
         if self.access.open_probes && PROBES.contains(&request.path) {
             return None;
         }
@@ -76,7 +88,9 @@ impl Gate {
             drops.busy("rate_limit");
             return Some(later(StatusCode::TOO_MANY_REQUESTS, "More requests than rate_limit allows; try again.\n"));
         }
-        if !request.certificate && config.tls.as_ref().is_some_and(|tls| tls.certificate_by_request) {
+        let Greeting { config: greeted_by, certificates } = request.greeting;
+        let is_new = !Arc::ptr_eq(config, greeted_by);
+        if config.tls.as_ref().is_some_and(|tls| !tls.admits(certificates, is_new)) {
             return Some(routes::plain(StatusCode::FORBIDDEN, "A client certificate is wanted.\n"));
         }
         if config.users.is_empty() {

@@ -29,14 +29,25 @@ enum Phase {
 struct Doing {
     phase: Phase,
     since: Instant,
-    /// Answers that have not been handed over whole.
-    open: u32,
+    /// When each request came whose answer has not been handed over whole.
+    open: Vec<Instant>,
     /// When the last request came.
     asked: Instant,
     /// Whether the client takes no more for now.
     blocked: bool,
     /// In HTTP/2 a byte is no sign of a request.
     http2: bool,
+}
+
+impl Doing {
+    /// Some answers are through: the oldest of the others is what counts. One that ends gives them no more time, or a
+    /// client could hold them for ever by asking for small ones beside.
+    fn go_on(&mut self) {
+        (self.phase, self.since) = match self.open.iter().min() {
+            Some(oldest) => (Phase::Answer, *oldest),
+            None => (Phase::Idle, Instant::now()),
+        };
+    }
 }
 
 /// A connection, seen by those who read, answer and count.
@@ -51,7 +62,8 @@ pub(super) struct Link {
 impl Link {
     pub(super) fn new() -> Self {
         let now = Instant::now();
-        let doing = Doing { phase: Phase::Handshake, since: now, open: 0, asked: now, blocked: false, http2: false };
+        let doing =
+            Doing { phase: Phase::Handshake, since: now, open: Vec::new(), asked: now, blocked: false, http2: false };
         Self { doing: Mutex::new(doing), woken: Notify::new(), closing: Notify::new() }
     }
 
@@ -79,9 +91,7 @@ impl Link {
         let mut doing = self.doing();
         doing.blocked = blocked;
         match doing.phase {
-            Phase::Answer if !blocked && doing.open == 0 => {
-                (doing.phase, doing.since) = (Phase::Idle, Instant::now());
-            }
+            Phase::Answer if !blocked => doing.go_on(),
             // The answer had been handed over whole, and part of it is still on its way: its time runs on.
             Phase::Idle if blocked => {
                 (doing.phase, doing.since) = (Phase::Answer, doing.asked);
@@ -91,25 +101,28 @@ impl Link {
         }
     }
 
-    fn asked(&self, http2: bool) {
+    /// A request came; says when.
+    fn asked(&self, http2: bool) -> Instant {
         let mut doing = self.doing();
         let now = Instant::now();
-        doing.open += 1;
+        doing.open.push(now);
         doing.http2 |= http2;
         doing.asked = now;
         if doing.phase != Phase::Answer {
             (doing.phase, doing.since) = (Phase::Answer, now);
             self.woken.notify_one();
         }
+        now
     }
 
-    fn answered(&self) {
+    /// The answer to the request that came then has been handed over whole, or given up.
+    fn answered(&self, asked: Instant) {
         let mut doing = self.doing();
-        doing.open = doing.open.saturating_sub(1);
-        if doing.open > 0 {
-            doing.since = Instant::now();
-        } else if !doing.blocked {
-            (doing.phase, doing.since) = (Phase::Idle, Instant::now());
+        if let Some(at) = doing.open.iter().position(|open| *open == asked) {
+            doing.open.swap_remove(at);
+        }
+        if !doing.blocked {
+            doing.go_on();
         }
     }
 
@@ -160,18 +173,18 @@ fn bounds(phase: Phase, limits: &Limits) -> (std::time::Duration, Option<HttpDro
 
 /// A request from its headers to the end of its answer.
 #[derive(Debug)]
-pub(super) struct Asked(Arc<Link>);
+pub(super) struct Asked(Arc<Link>, Instant);
 
 impl Asked {
     pub(super) fn new(link: &Arc<Link>, http2: bool) -> Self {
-        link.asked(http2);
-        Self(Arc::clone(link))
+        let asked = link.asked(http2);
+        Self(Arc::clone(link), asked)
     }
 }
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        self.0.answered();
+        self.0.answered(self.1);
     }
 }
 
@@ -303,10 +316,27 @@ mod tests {
         let (one, two) = (Asked::new(&link, true), Asked::new(&link, true));
         advance(seconds(40)).await;
         drop(one);
-        lasts(&link, 60, Some(HttpDrop::RequestTimeout)).await;
+        lasts(&link, 20, Some(HttpDrop::RequestTimeout)).await;
         drop(two);
         link.read();
         lasts(&link, 120, None).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn answers_that_end_give_no_time_to_those_that_do_not() {
+        let link = Arc::new(Link::new());
+        link.greeted();
+        let old = Asked::new(&link, true);
+        advance(seconds(10)).await;
+        let _young = Asked::new(&link, true);
+        for _ in 0..4 {
+            advance(seconds(5)).await;
+            drop(Asked::new(&link, true));
+        }
+        assert!(link.spare(&Limits::default()).is_some_and(|(_, since)| since.elapsed() == seconds(30)));
+        drop(old);
+        // The younger one came 20 s ago.
+        lasts(&link, 40, Some(HttpDrop::RequestTimeout)).await;
     }
 
     #[tokio::test(start_paused = true)]

@@ -26,31 +26,45 @@ pub(super) fn security_policy() -> HeaderValue {
     POLICY.clone()
 }
 
+/// What a page is sent in: what waits for a slow client is a piece, not the page.
+const PIECE: usize = 16 << 10;
+
 /// The page as it was rendered last.
 #[derive(Default)]
-pub(super) struct LastPage(Mutex<Option<Rendered>>);
+pub(super) struct LastPage {
+    last: Mutex<Option<Rendered>>,
+    /// Whose turn it is to render: many who ask at once are given one page.
+    turn: tokio::sync::Mutex<()>,
+}
 
 struct Rendered {
     /// Weak: while this lives, no other snapshot can have its address.
     of: Weak<Snapshot>,
     /// The second for which ages are told.
     second: i64,
-    html: Bytes,
+    html: Vec<Bytes>,
 }
 
-/// The page as it is now.
+/// The page as it is now, in pieces.
 ///
 /// # Errors
 ///
 /// When rendering panicked.
-pub(super) async fn rendered(state: &HttpState) -> Result<Bytes, String> {
+pub(super) async fn rendered(state: &HttpState) -> Result<Vec<Bytes>, String> {
+    let (snapshot, now) = (state.snapshot(), state.clock.now());
+    if let Some(html) = state.page.known(&snapshot, now.seconds()) {
+        return Ok(html);
+    }
+    let _turn = state.page.turn.lock().await;
+    // Meanwhile somebody else may have had it rendered.
     let (snapshot, now) = (state.snapshot(), state.clock.now());
     if let Some(html) = state.page.known(&snapshot, now.seconds()) {
         return Ok(html);
     }
     let (shown, live, path) = (snapshot.at(now), state.live.live(), state.telemetry_path.clone());
     let html = tokio::task::spawn_blocking(move || {
-        Bytes::from(page::html(&View { snapshot: &shown, live: &live, now, telemetry_path: &path }))
+        let html = page::html(&View { snapshot: &shown, live: &live, now, telemetry_path: &path });
+        html.as_bytes().chunks(PIECE).map(Bytes::copy_from_slice).collect::<Vec<_>>()
     });
     let html = html.await.map_err(|error| format!("the page could not be rendered: {error}"))?;
     let rendered = Rendered { of: Arc::downgrade(&snapshot), second: now.seconds(), html: html.clone() };
@@ -59,7 +73,7 @@ pub(super) async fn rendered(state: &HttpState) -> Result<Bytes, String> {
 }
 
 impl LastPage {
-    fn known(&self, snapshot: &Arc<Snapshot>, second: i64) -> Option<Bytes> {
+    fn known(&self, snapshot: &Arc<Snapshot>, second: i64) -> Option<Vec<Bytes>> {
         let last = self.lock();
         let last = last.as_ref().filter(|last| last.second == second && last.of.as_ptr() == Arc::as_ptr(snapshot))?;
         Some(last.html.clone())
@@ -67,6 +81,33 @@ impl LastPage {
 
     /// It is whole after every step, so a panic elsewhere does not spoil it.
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Rendered>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    use tokio::sync::watch;
+
+    use crate::clock::ManualClock;
+    use crate::live::LiveStats;
+    use crate::render::exposition::Options;
+    use crate::render::sample;
+
+    #[tokio::test]
+    async fn whoever_asks_meanwhile_is_given_the_same_page_in_pieces() {
+        let pairs = (0..200).map(|number| sample::pair("bot", &format!("team {number}")));
+        let (_publish, snapshots) = watch::channel(Arc::new(sample::with_pairs(pairs)));
+        let (clock, live) = (Arc::new(ManualClock::new(sample::NOW)), Arc::new(LiveStats::new(false)));
+        let state = HttpState::new(snapshots, clock, live, "/metrics", Options::default());
+        let pages = tokio::join!(rendered(&state), rendered(&state), rendered(&state));
+        let [one, two, three] = [pages.0, pages.1, pages.2].map(Result::unwrap);
+        let places = |page: &[Bytes]| page.iter().map(|piece| piece.as_ptr()).collect::<Vec<_>>();
+        assert!(places(&one) == places(&two) && places(&one) == places(&three), "one rendering");
+        assert!(one.len() > 2 && one.iter().all(|piece| piece.len() <= PIECE));
+        assert!(one.concat().ends_with(b"</html>\n"));
     }
 }

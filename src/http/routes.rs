@@ -100,7 +100,7 @@ async fn metrics_body(state: &HttpState, format: Format, coding: Coding) -> Resu
 
 async fn status_page(state: &HttpState) -> Response<Pieces> {
     let mut response = match page::rendered(state).await {
-        Ok(html) => respond(StatusCode::OK, HeaderValue::from_static(HTML), Pieces::new([html])),
+        Ok(html) => respond(StatusCode::OK, HeaderValue::from_static(HTML), Pieces::new(html)),
         Err(why) => {
             tracing::error!(error = why, "the status page could not be shown");
             plain(StatusCode::INTERNAL_SERVER_ERROR, format!("Internal error: {why}.\n"))

@@ -24,12 +24,12 @@ use tokio_rustls::server::TlsStream;
 use super::body::Held;
 use super::crowd::{Crowd, Place};
 use super::drops::Drops;
-use super::gate::{self, Gate};
+use super::gate::{self, Gate, Greeting};
 use super::limits::{HEAD_BYTES, Limits, RESETS, STREAMS};
 use super::link::Watched;
 use super::{Access, HttpState};
 use crate::domain::label::HttpDrop;
-use crate::web_config::Tls;
+use crate::web_config::{Source, Tls, WebConfig};
 
 /// How long accepting rests after an error of the machine (no file descriptors, no memory) instead of spinning.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
@@ -159,8 +159,8 @@ async fn greeted(
     let Some(tls) = &config.tls else {
         place.link.greeted();
         let stream = Watched::new(stream, Arc::clone(&place.link));
-        let manner = Manner { certificate: false, http1_only: config.http1_only };
-        return converse(server, stream, place, manner, async move { stops(&mut stopping).await }).await;
+        let greeting = Greeting { config: Arc::clone(&config), certificates: Vec::new() };
+        return converse(server, stream, place, greeting, leave(source, &config, &mut stopping)).await;
     };
     let stream = tokio::select! {
         greeted = handshake(server, tls, stream, place) => greeted,
@@ -169,16 +169,10 @@ async fn greeted(
     match stream {
         Ok(Some(stream)) => {
             place.link.greeted();
-            let certificate = stream.get_ref().1.peer_certificates().is_some();
-            // What was shown and demanded then holds no longer than the configuration.
-            let leave = async {
-                tokio::select! {
-                    () = stops(&mut stopping) => {}
-                    () = source.outdated(&config) => {}
-                }
-            };
-            let manner = Manner { certificate, http1_only: config.http1_only };
-            converse(server, stream, place, manner, leave).await;
+            let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
+            let certificates = shown.iter().map(|certificate| certificate.clone().into_owned()).collect();
+            let greeting = Greeting { config: Arc::clone(&config), certificates };
+            converse(server, stream, place, greeting, leave(source, &config, &mut stopping)).await;
         }
         Ok(None) => {}
         Err(error) => server.drops.dropped(HttpDrop::Handshake, &format!("{peer}: {error}")),
@@ -188,6 +182,14 @@ async fn greeted(
 async fn stops(stopping: &mut watch::Receiver<bool>) {
     // Nobody left to say so means the same.
     let _ = stopping.wait_for(|stopping| *stopping).await;
+}
+
+/// Completes when a connection is to end: the server stops, or what the connection was begun by holds no longer.
+async fn leave(source: &Source, config: &Arc<WebConfig>, stopping: &mut watch::Receiver<bool>) {
+    tokio::select! {
+        () = stops(stopping) => {}
+        () = source.outdated(config) => {}
+    }
 }
 
 type Secured = TlsStream<Watched<TcpStream>>;
@@ -214,40 +216,33 @@ async fn handshake(server: &Server, tls: &Tls, mut stream: TcpStream, place: &Pl
 const PLAIN_REFUSED: &[u8] = b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
     Connection: close\r\n\r\nHTTPS is spoken here, and this was plain HTTP.\n";
 
-/// What holds for a connection from its beginning.
-#[derive(Clone, Copy)]
-struct Manner {
-    /// Whether a client certificate was shown, and accepted.
-    certificate: bool,
-    http1_only: bool,
-}
-
 /// Answers requests until the peer leaves, or until `leave`: then what is open is answered, and no more.
 async fn converse<S>(
     server: &Arc<Server>,
     stream: S,
     place: &Place,
-    Manner { certificate, http1_only }: Manner,
+    greeting: Greeting,
     leave: impl Future<Output = ()>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
+    let builder = if greeting.config.http1_only { protocols().http1_only() } else { protocols() };
+    let greeting = Arc::new(greeting);
     let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
         let admitted = server.crowd.admit(&place.link, request.version() == Version::HTTP_2);
-        let server = Arc::clone(server);
+        let (server, greeting) = (Arc::clone(server), Arc::clone(&greeting));
         async move {
             let seen = gate::Request {
                 method: request.method(),
                 path: request.uri().path(),
                 headers: request.headers(),
-                certificate,
+                greeting: &greeting,
                 has_room: admitted.has_room,
             };
             let response = server.gate.answer(&server.state, &server.drops, seen).await;
             Ok::<_, Infallible>(response.map(|body| Held::new(body, admitted)))
         }
     });
-    let builder = if http1_only { protocols().http1_only() } else { protocols() };
     let mut served = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = served.as_mut() => ended,

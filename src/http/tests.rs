@@ -262,7 +262,7 @@ async fn scrapes_while_snapshots_come_and_go_are_each_of_one() {
         server.publish.send_replace(Arc::new(numbered(number)));
         server.get("/metrics").await;
     }
-    while let Some(scrape) = scrapes.join_next().await {
+    while let Some(scrape) = in_time(scrapes.join_next()).await {
         scrape.unwrap();
     }
 }
@@ -274,13 +274,16 @@ async fn in_time<T>(what: impl Future<Output = T>) -> T {
 
 /// Waits for the peer to close, without reading anything.
 async fn closed(stream: &TcpStream) {
-    loop {
-        stream.readable().await.unwrap();
-        match stream.try_read(&mut [0; 64]) {
-            Ok(0) | Err(_) => return,
-            Ok(_) => {}
+    let ends = async {
+        loop {
+            stream.readable().await.unwrap();
+            match stream.try_read(&mut [0; 64]) {
+                Ok(0) | Err(_) => return,
+                Ok(_) => {}
+            }
         }
-    }
+    };
+    in_time(ends).await;
 }
 
 #[tokio::test]
@@ -294,21 +297,32 @@ async fn a_peer_that_asks_nothing_loses_its_slot() {
         assert_eq!(stream.try_write(sent.as_bytes()).unwrap(), sent.len());
         closed(&stream).await;
     }
-    assert_eq!(server.get("/-/healthy").await.0, 200);
+    // On a machine that is busy the one that asks may be too slow as well.
+    let url = format!("http://{}/-/healthy", server.address);
+    let answered = async { while client().get(&url).send().await.is_err() {} };
+    in_time(answered).await;
 }
 
 #[tokio::test]
-async fn stopping_ends_idle_connections_at_once_and_others_at_the_deadline() {
-    let limits = Limits { drain: Duration::from_millis(50), ..Limits::default() };
+async fn stopping_ends_idle_connections_at_once() {
+    let limits = Limits { drain: Duration::from_secs(1000), ..Limits::default() };
     let server = Server::start(sample::empty(), limits).await;
     let client = client();
     let url = format!("http://{}/-/healthy", server.address);
     client.get(&url).send().await.unwrap().bytes().await.unwrap();
+    server.stop.send(()).unwrap();
+    in_time(server.task).await.unwrap();
+    assert!(client.get(&url).send().await.is_err());
+}
+
+#[tokio::test]
+async fn stopping_ends_connections_that_are_not_through_at_the_deadline() {
+    let limits = Limits { drain: Duration::from_millis(50), ..Limits::default() };
+    let server = Server::start(sample::empty(), limits).await;
     let halfway = TcpStream::connect(server.address).await.unwrap();
     halfway.writable().await.unwrap();
     halfway.try_write(b"GET / HTTP/1.1\r\n").unwrap();
     server.stop.send(()).unwrap();
-    server.task.await.unwrap();
+    in_time(server.task).await.unwrap();
     closed(&halfway).await;
-    assert!(client.get(&url).send().await.is_err());
 }

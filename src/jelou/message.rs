@@ -69,14 +69,18 @@ pub(super) fn shorten(line: String) -> String {
 /// quote the phone number or the address that it stumbled over.
 pub(super) fn one_line(text: &str) -> String {
     let mut line = String::new();
-    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    let words: Vec<&str> = words.collect();
+    let mut rest = &words[..];
+    while let [word, ..] = rest
+        && line.len() <= LONGEST_TAKEN_IN
+    {
         if !line.is_empty() {
             line.push(' ');
         }
-        line.push_str(if is_personal(word) { "<redacted>" } else { word });
-        if line.len() > LONGEST_TAKEN_IN {
-            break;
-        }
+        let number = words_of_a_number(rest);
+        line.push_str(if number > 0 || is_personal(word) { "<redacted>" } else { word });
+        rest = &rest[number.max(1)..];
     }
     if let Some((cut, _)) = line.char_indices().nth(LONGEST_TAKEN_IN) {
         line.truncate(cut);
@@ -84,9 +88,49 @@ pub(super) fn one_line(text: &str) -> String {
     line
 }
 
-/// An address, or seven digits in a row.
+/// The fewest digits that are taken for a phone number.
+const FEWEST_DIGITS: usize = 7;
+
+/// An address, or the digits of a phone number, in a row or set apart.
 fn is_personal(word: &str) -> bool {
-    word.contains('@') || word.split(|c: char| !c.is_ascii_digit()).any(|digits| digits.len() >= 7)
+    let is_number = |part: &str| digits(part) >= FEWEST_DIGITS && !is_harmless(part);
+    word.contains('@')
+        || word.split(|c: char| !c.is_ascii_digit()).any(|digits| digits.len() >= FEWEST_DIGITS)
+        || word.split(|c| !is_of_a_number(c)).any(is_number)
+}
+
+/// How many of the first words make up one phone number, as in `+593 99 123 4567`; 0 when they do not.
+fn words_of_a_number(words: &[&str]) -> usize {
+    let (mut count, mut found) = (0, 0);
+    for word in words {
+        let inner = word.trim_end_matches([',', ';', ':', '!', '?']);
+        if !inner.chars().all(is_of_a_number) || is_harmless(inner) || (count == 0 && digits(inner) == 0) {
+            break;
+        }
+        count += 1;
+        found += digits(inner);
+        if inner.len() < word.len() {
+            break;
+        }
+    }
+    if found >= FEWEST_DIGITS { count } else { 0 }
+}
+
+fn digits(text: &str) -> usize {
+    text.chars().filter(char::is_ascii_digit).count()
+}
+
+/// What phone numbers are written with; the last are the hyphens and dashes of Unicode.
+fn is_of_a_number(c: char) -> bool {
+    c.is_ascii_digit() || matches!(c, '+' | '-' | '.' | '(' | ')' | '\u{2010}'..='\u{2015}')
+}
+
+/// A date of these centuries, or the address of a machine.
+fn is_harmless(text: &str) -> bool {
+    let text = text.trim_matches(['(', ')', '.']);
+    let is_date = matches!(text.as_bytes(), [b'1', b'9', ..] | [b'2', b'0', ..])
+        && jiff::civil::Date::strptime("%Y-%m-%d", text).is_ok();
+    is_date || text.parse::<std::net::Ipv4Addr>().is_ok()
 }
 
 #[cfg(test)]
@@ -138,6 +182,22 @@ mod tests {
         assert_eq!(one_line(" a\r\n\tb\u{2028}c\u{1b}[31m\u{0}"), "a b c [31m");
         assert_eq!(one_line("no user +593991234567 (ana@example.com) today"), "no user <redacted> <redacted> today");
         assert_eq!(one_line("from 2025-01-01T00:00:00-05:00"), "from 2025-01-01T00:00:00-05:00");
+        for (said, shown) in [
+            ("no user +593 99 123 4567 today", "no user <redacted> today"),
+            ("no user 099-123-4567, sorry", "no user <redacted> sorry"),
+            ("no user (593) 99 - 123.45.67; sorry", "no user <redacted> sorry"),
+            ("number=+593-99-123-4567", "<redacted>"),
+            ("call tel:099 123 4567", "call tel:099 <redacted>"),
+            ("call 099\u{2011}123\u{2011}4567", "call <redacted>"),
+            ("call 099\u{a0}1234567", "call <redacted>"),
+            ("E1019 at 2025-01-01 00:00:00", "E1019 at 2025-01-01 00:00:00"),
+            ("(2025-01-01). 12 of 500", "(2025-01-01). 12 of 500"),
+            ("from 192.168.100.200 after 30 s", "from 192.168.100.200 after 30 s"),
+            ("10.0.123.200:8443 says 503", "10.0.123.200:8443 says 503"),
+            ("page 1, 2, 3 - 4 of 5", "page 1, 2, 3 - 4 of 5"),
+        ] {
+            assert_eq!(one_line(said), shown);
+        }
         assert_eq!(one_line(&"é".repeat(5000)).chars().count(), LONGEST_TAKEN_IN);
         assert!(one_line(&"é ".repeat(5000)).chars().count() < LONGEST_TAKEN_IN);
         assert_eq!(shorten("é".repeat(LONGEST)), "é".repeat(LONGEST));

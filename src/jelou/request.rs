@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::client::SetupError;
 use crate::config::api::{ApiSettings, Dialect};
+use crate::config::values::is_loopback;
 use crate::domain::time::Range;
 
 const TIMEZONE: HeaderName = HeaderName::from_static("timezone");
@@ -48,9 +49,7 @@ impl Listing {
 
     /// Whether the upstream is this machine.
     pub(super) fn is_loopback(&self) -> bool {
-        // An IPv6 address stands in brackets.
-        let host = self.url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-        host == "localhost" || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+        is_loopback(&self.url)
     }
 
     /// The zone in which dates without one are read.

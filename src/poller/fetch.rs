@@ -141,17 +141,20 @@ impl<U: Upstream> Fetcher<U> {
     }
 
     /// Asks this one from here on, so often.
-    pub(super) fn go_on_by(&mut self, upstream: U, requests_per_second: f64) {
-        self.upstream = upstream;
+    pub(super) fn go_on_by(&mut self, upstream: Option<U>, requests_per_second: f64) {
         self.budget.set_rate(requests_per_second);
-        (self.distrust_said, self.unusable) = (false, None);
+        if let Some(upstream) = upstream {
+            self.upstream = upstream;
+            self.new_credentials = true;
+            (self.distrust_said, self.unusable) = (false, None);
+        }
     }
 
     pub(super) const fn upstream(&self) -> &U {
         &self.upstream
     }
 
-    /// Whether other credentials have been read since this was asked last.
+    /// Whether others are asked with, or other credentials, since this was asked last.
     pub(super) const fn take_new_credentials(&mut self) -> bool {
         std::mem::replace(&mut self.new_credentials, false)
     }

@@ -188,24 +188,24 @@ impl<U: Upstream> Poller<U> {
     /// Waits until the next poll is due, by the settings that hold then, after so many refused ones in a row; these are
     /// fewer if what was refused has changed.
     async fn rest(&mut self, began: Instant, refusals: u32) -> u32 {
-        let mut updated = false;
-        while self.pause(began + self.settings.interval).await {
-            updated = true;
-        }
+        while self.pause(began + self.settings.interval).await {}
+        // Settings that say nothing of the API change nothing about its refusals.
+        let mut renewed = self.fetcher.take_new_credentials();
         if refusals < REFUSALS {
             return refusals;
         }
-        if refusals == REFUSALS && !updated {
+        if refusals == REFUSALS && !renewed {
             warn!(
                 every = ?REFUSED_INTERVAL,
                 "the upstream has refused {REFUSALS} polls in a row: it is asked less often until the credentials change \
                  or it answers"
             );
         }
-        while !updated && began.elapsed() < REFUSED_INTERVAL && !self.fetcher.upstream().credentials_changed() {
-            updated = self.pause(Instant::now() + self.settings.interval.min(Duration::from_secs(10))).await;
+        while !renewed && began.elapsed() < REFUSED_INTERVAL && !self.fetcher.upstream().credentials_changed() {
+            self.pause(Instant::now() + self.settings.interval.min(Duration::from_secs(10))).await;
+            renewed = self.fetcher.take_new_credentials();
         }
-        if updated { REFUSALS - 1 } else { refusals }
+        if renewed { REFUSALS - 1 } else { refusals }
     }
 
     /// Sleeps until then; true if it was woken by settings that hold now.

@@ -661,15 +661,10 @@ async fn what_is_still_to_be_read_is_shown_while_the_initial_range_is_read() {
     assert!(swept.own.history.recent().any(|poll| poll.slow_work.requests.total() > 0));
 }
 
-#[tokio::test(start_paused = true)]
-async fn new_settings_hold_between_two_polls() {
-    let (mut bench, poller) = Bench::new(1, vec![active("a", -10), active("b", -100)]);
-    let updates = poller.updates();
-    tokio::spawn(poller.run());
-    bench.polls(1).await;
-    let before = bench.fake.clock.0.elapsed();
+/// Settings for whoever polls, of another kind each than the bench's own.
+fn other_settings(upstream: Option<Fake>) -> Update<Fake> {
     let layout = Arc::new(Layout::new([1000], 3));
-    updates.put(Update {
+    Update {
         settings: PollerSettings { interval: Duration::from_secs(5), requests_per_second: 10.0, page_size: 20 },
         ledger: LedgerSettings {
             reply: Arc::clone(&layout),
@@ -682,8 +677,18 @@ async fn new_settings_hold_between_two_polls() {
             count_initial: false,
         },
         plan: PlanSettings { interval: 5, overlap: 60, horizon: 24 * HOUR, sweep_interval: HOUR },
-        upstream: bench.fake.clone(),
-    });
+        upstream,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_settings_hold_between_two_polls() {
+    let (mut bench, poller) = Bench::new(1, vec![active("a", -10), active("b", -100)]);
+    let updates = poller.updates();
+    tokio::spawn(poller.run());
+    bench.polls(1).await;
+    let before = bench.fake.clock.0.elapsed();
+    updates.put(other_settings(Some(bench.fake.clone())));
     let snapshot = bench.until(|snapshot| snapshot.own.poll_interval == 5000).await;
     assert!(bench.fake.clock.0.elapsed() - before < Duration::from_secs(1), "they do not wait for the next poll");
     assert_eq!((snapshot.own.reply_target, snapshot.own.recent_window, started(&snapshot)), (1000, 60_000, 2));
@@ -694,4 +699,27 @@ async fn new_settings_hold_between_two_polls() {
     assert!(took < Duration::from_secs(30), "{took:?}");
     let narrow = bench.asked_since(before).iter().any(|(_, range, _)| range.width() <= 65);
     assert!(narrow, "the new overlap holds");
+}
+
+#[tokio::test(start_paused = true)]
+async fn settings_that_say_nothing_of_the_api_do_not_end_the_silence_after_refusals() {
+    let (mut bench, poller) = Bench::new(1, vec![active("a", -10)]);
+    let updates = poller.updates();
+    tokio::spawn(poller.run());
+    bench.polls(1).await;
+    bench.fake.world().down = Some(ApiError::Unauthorized { status: 401, message: None });
+    bench.until(|snapshot| snapshot.own.polls.get(PollResult::Failure) >= 6).await;
+    let slow = bench.fake.clock.0.elapsed();
+    updates.put(other_settings(None));
+    bench.until(|snapshot| snapshot.own.poll_interval == 5000).await;
+    bench.until(|snapshot| snapshot.own.polls.get(PollResult::Failure) >= 8).await;
+    let took = bench.fake.clock.0.elapsed() - slow;
+    assert!(took >= Duration::from_secs(1100), "{took:?}");
+    // Another upstream is tried at once, whatever is put behind it.
+    let slow = bench.fake.clock.0.elapsed();
+    updates.put(other_settings(Some(bench.fake.clone())));
+    updates.put(other_settings(None));
+    bench.until(|snapshot| snapshot.own.polls.get(PollResult::Failure) >= 9).await;
+    let took = bench.fake.clock.0.elapsed() - slow;
+    assert!(took <= Duration::from_secs(10), "{took:?}");
 }

@@ -18,8 +18,8 @@ pub struct Update<U> {
     pub ledger: LedgerSettings,
     /// What it asks for.
     pub plan: PlanSettings,
-    /// Whom it asks.
-    pub upstream: U,
+    /// Whom it asks, unless that is the same as before.
+    pub upstream: Option<U>,
 }
 
 /// Hands updates to a poller.
@@ -43,9 +43,13 @@ impl<U> Updates<U> {
         Self(Arc::new(Slot { newest: Mutex::default(), came: Notify::new() }))
     }
 
-    /// The poller goes on by this as soon as it is between two polls; one that still waits is replaced.
+    /// The poller goes on by this as soon as it is between two polls; one that still waits is replaced, but for the
+    /// upstream that only it tells.
     pub fn put(&self, update: Update<U>) {
-        *self.0.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(update);
+        let mut newest = self.0.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = newest.take().and_then(|waiting| waiting.upstream);
+        *newest = Some(Update { upstream: update.upstream.or(waiting), ..update });
+        drop(newest);
         self.0.came.notify_one();
     }
 
@@ -71,9 +75,11 @@ impl<U: Upstream> Poller<U> {
         self.own.reply_target = ledger.reply_target;
         self.own.recent_window = ledger.recent_window.unsigned_abs();
         self.own.poll_interval = u64::try_from(settings.interval.as_millis()).unwrap_or(u64::MAX);
-        // It may be another server's clock now, and another zone.
-        self.own.clock_offset = None;
-        self.zone_said = false;
+        if upstream.is_some() {
+            // It may be another server's clock now, and another zone.
+            self.own.clock_offset = None;
+            self.zone_said = false;
+        }
         // What failed before is told anew, should it go on.
         (self.failures, self.slice_failures) = Default::default();
         self.page_rows = settings.page_size;

@@ -81,6 +81,13 @@ pub(super) fn read(
         }
         return (clients, Some(WebPkiClientVerifier::no_client_auth()));
     }
+    if !names.is_empty() && clients != Clients::RequireAndVerify {
+        let what = "RequireAndVerifyClientCert is wanted with client_allowed_sans: by this policy whoever shows no certificate, or one that \
+                    nobody vouches for, gets past the names";
+        let given = Clients::NAMED.iter().find(|(_, policy)| *policy == clients).map(|(name, _)| *name);
+        findings.refuse(&key, given, what);
+        return (clients, None);
+    }
     if !clients.verifies() {
         findings.warn(&key, "such certificates prove nothing: anybody can make one; RequireAndVerifyClientCert lets in whom an authority vouches for");
     }

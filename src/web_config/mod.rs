@@ -103,6 +103,9 @@ impl WebConfig {
             (Some(now), Some(then)) if now.verifies_all() && !then.verifies_all() => {
                 Some("client certificates would no longer be demanded: that is switched off only by a restart")
             }
+            (Some(now), Some(then)) if now.knows_names() && !then.knows_names() => {
+                Some("client_allowed_sans would be gone: names of clients are switched off only by a restart")
+            }
             _ if !self.users.is_empty() && other.users.is_empty() => {
                 Some("basic_auth_users would be empty: passwords are switched off only by a restart")
             }

@@ -81,9 +81,14 @@ impl Section {
         self.entries.iter().all(|(_, value)| *value == Node::Null)
     }
 
-    /// Whether a key has a value that is more than an empty text.
+    /// Whether a key has a value that is more than an empty text or list.
     pub(super) fn has(&self, key: &str) -> bool {
-        let nothing = |value: &Node| matches!(value, Node::Null) || *value == Node::Text(String::new());
+        let nothing = |value: &Node| match value {
+            Node::Null => true,
+            Node::Text(text) => text.is_empty(),
+            Node::List(items) => items.is_empty(),
+            _ => false,
+        };
         self.entries.iter().any(|(known, value)| known == key && !nothing(value))
     }
 

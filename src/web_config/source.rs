@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -15,6 +15,9 @@ use crate::config::Problems;
 
 /// A file that was read over and over may well be on a slow disk: how long one look holds.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// For how long a request waits for a look. A mount that has lost its server may keep one for ever.
+const LOOK_LIMIT: Duration = Duration::from_millis(500);
 
 /// Where the configuration comes from, and what it says now.
 pub struct Source {
@@ -76,12 +79,14 @@ impl Source {
         Ok(Self { file: Some(file), current: watch::Sender::new(Arc::new(config)) })
     }
 
-    /// What holds now. Whoever asks first after a second looks whether a file has changed; the others do not wait for it.
+    /// What holds now. Whoever asks first after a second looks whether a file has changed; the others do not wait for it,
+    /// nor does anybody wait for long: a look that takes its time goes on by itself.
     pub async fn current(self: &Arc<Self>) -> Arc<WebConfig> {
         if self.file.as_ref().is_some_and(File::is_due) {
             let source = Arc::clone(self);
+            let look = tokio::task::spawn_blocking(move || source.look().tell(&source));
             // If it panics, what held before holds on.
-            let _ = tokio::task::spawn_blocking(move || source.look().tell(&source)).await;
+            let _ = tokio::time::timeout(LOOK_LIMIT, look).await;
         }
         Arc::clone(&self.current.borrow())
     }
@@ -92,15 +97,36 @@ impl Source {
         let _ = self.current.subscribe().wait_for(|now| !Arc::ptr_eq(now, config)).await;
     }
 
-    /// Reads again if a file has changed. What cannot be used, or would open what is closed, leaves the former in force.
+    /// Looks as everybody does, though it may take long, and says whether what the file holds is in force.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be used, or must not be while the process runs.
+    pub fn check(&self) -> Result<(), String> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let mut known = lock(&file.known);
+        self.look_by(file, &mut known).tell(self);
+        known.failure.clone().map_or(Ok(()), Err)
+    }
+
+    /// Reads again if a file has changed, unless that is just being done. What cannot be used, or would open what is
+    /// closed, leaves the former in force.
     pub(crate) fn look(&self) -> Found {
         let Some(file) = &self.file else { return Found::Nothing };
-        let mut known = lock(&file.known);
+        let mut known = match file.known.try_lock() {
+            Ok(known) => known,
+            Err(TryLockError::Poisoned(error)) => error.into_inner(),
+            Err(TryLockError::WouldBlock) => return Found::Nothing,
+        };
+        self.look_by(file, &mut known)
+    }
+
+    fn look_by(&self, file: &File, known: &mut Known) -> Found {
         if known.files.iter().all(|(path, seen)| print(path) == *seen) {
             return Found::Nothing;
         }
         let config = file
-            .read(&mut known)
+            .read(known)
             .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
         let opened = |config: WebConfig| match self.current.borrow().opened_by(&config) {
             Some(why) => Err(why.to_owned()),

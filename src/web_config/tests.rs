@@ -167,12 +167,17 @@ fn a_reading_opens_nothing_that_was_closed() {
     let tls = "tls_server_config: {cert_file: server.crt, key_file: server.key";
     let user = "\nbasic_auth_users: {ada: $2y$10$abcdefghijklmnopqrstuuabcdefghijklmnopqrstuvwxyzABDEC}\n";
     let verified = format!("{tls}, client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.crt}}");
+    let named = verified.replace('}', ", client_allowed_sans: [a]}");
     for (before, after, opens) in [
         (format!("{tls}}}"), String::new(), true),
         (user.to_owned(), String::new(), true),
         (format!("{tls}}}{user}"), format!("{tls}}}"), true),
         (format!("{tls}}}{user}"), user.to_owned(), true),
         (verified.clone(), format!("{tls}}}"), true),
+        (named.clone(), verified.clone(), true),
+        (named.clone(), verified.replace('}', ", client_allowed_sans: []}"), true),
+        (named.clone(), named.replace("[a]", "[b, c]"), false),
+        (verified.clone(), named, false),
         (verified.clone(), verified, false),
         (String::new(), format!("{tls}}}{user}"), false),
         (user.to_owned(), user.replace("ada", "bob"), false),

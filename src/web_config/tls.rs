@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, SupportedKxGroup, ring};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::{ServerConfig, SupportedCipherSuite, SupportedProtocolVersion, version};
 
 use super::Reading;
@@ -35,16 +36,31 @@ pub(super) const KEYS: [&str; 13] = [
 pub struct Tls {
     /// What handshakes go by.
     pub server: Arc<ServerConfig>,
-    /// Whether every request must come by a connection with a client certificate. The handshake itself asks for one but
-    /// lets others in when health is told to everybody.
-    pub certificate_by_request: bool,
     clients: Clients,
+    visitors: Arc<dyn ClientCertVerifier>,
+    has_names: bool,
 }
 
 impl Tls {
+    /// Whether a request may come by a connection that has shown these certificates, the client's first. The handshake
+    /// lets in those without one when health is told to everybody. Where the connection `was_greeted_otherwise`, by
+    /// another configuration than this one, what it has shown is looked at again.
+    pub fn admits(&self, shown: &[CertificateDer<'_>], was_greeted_otherwise: bool) -> bool {
+        match shown {
+            [] => !self.clients.demands_certificate(),
+            _ if !was_greeted_otherwise || self.clients == Clients::NoCert => true,
+            [client, between @ ..] => self.visitors.verify_client_cert(client, between, UnixTime::now()).is_ok(),
+        }
+    }
+
     /// Whether nobody gets in without a certificate that an authority vouches for.
     pub(super) fn verifies_all(&self) -> bool {
         self.clients == Clients::RequireAndVerify
+    }
+
+    /// Whether only certificates with certain names are let in.
+    pub(super) const fn knows_names(&self) -> bool {
+        self.has_names
     }
 }
 
@@ -113,16 +129,17 @@ pub(super) fn read(mut section: Section, around: Around<'_>, findings: &mut Find
     let certificate = around.material(&mut section, "cert", findings);
     let key = around.material(&mut section, "key", findings);
     let provider = provider(&mut section, around.http2, findings);
+    let has_names = section.has("client_allowed_sans");
     let (clients, verifier) = clients::read(&mut section, around, findings);
     // Accepted and without effect, as in the toolkit: the server's order has long been the only one.
     section.switch("prefer_server_cipher_suites", true, findings);
 
     let chain = certificate.as_ref().and_then(|pem| chain(pem, findings));
     let secret = key.as_ref().and_then(|pem| private_key(pem, findings));
-    let (provider, versions) = provider?;
+    let ((provider, versions), visitors) = (provider?, verifier?);
     let builder = ServerConfig::builder_with_provider(Arc::new(provider)).with_protocol_versions(&versions);
     let builder = match builder {
-        Ok(builder) => builder.with_client_cert_verifier(verifier?),
+        Ok(builder) => builder.with_client_cert_verifier(Arc::clone(&visitors)),
         Err(why) => {
             findings.refuse(&section.key("cipher_suites"), None, why.to_string());
             return None;
@@ -132,8 +149,7 @@ pub(super) fn read(mut section: Section, around: Around<'_>, findings: &mut Find
         Ok(mut server) => {
             let protocols: &[&[u8]] = if around.http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
             server.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-            let certificate_by_request = around.reading.open_probes && clients.demands_certificate();
-            Some(Tls { server: Arc::new(server), certificate_by_request, clients })
+            Some(Tls { server: Arc::new(server), clients, visitors, has_names })
         }
         Err(why) => {
             key?.refuse(format!("it cannot be used with the certificate: {why}"), findings);

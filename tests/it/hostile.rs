@@ -115,7 +115,9 @@ fn settings() -> [(&'static str, &'static str); 4] {
 #[test]
 fn bodies_that_are_meant_to_burst_are_refused_in_little_room() {
     let upstream = Upstream::start(endless());
-    let exporter = Exporter::run(&mut polling(&upstream.url, &settings()));
+    // What goes on is told again only at this level.
+    let more = [("log.level", "debug")];
+    let exporter = Exporter::run(&mut polling(&upstream.url, &[&settings()[..], &more].concat()));
     let many = |what: &str, count: usize| vec![what; count].join(",");
     let attacks: [(&str, Attack, &str); 6] = [
         ("a body without an end", endless(), "the answer is longer than 32 MiB"),
@@ -134,10 +136,11 @@ fn bodies_that_are_meant_to_burst_are_refused_in_little_room() {
         ("no JSON at all", body("x".repeat(16 << 20)), "the answer is no readable JSON"),
     ];
     for (what, attack, said) in attacks {
+        let told = exporter.program.stderr().len();
         upstream.attack_by(attack);
         let before = bad_bodies(&exporter.scrape());
         exporter.scraped(what, |scrape| bad_bodies(scrape) > before);
-        until(what, || exporter.program.stderr().contains(said));
+        until(what, || exporter.program.stderr()[told..].contains(said));
         exporter.polls_again(1.0);
         let told = exporter.program.stderr();
         let told = told.lines().filter(|line| line.contains("level=warn") && line.contains(said)).count();

@@ -156,3 +156,28 @@ fn by_http_only_where_it_is_allowed() {
         assert_eq!((answer.status, answer.header("allow")), (405, Some("POST")), "{method}");
     }
 }
+
+#[test]
+fn a_web_configuration_that_would_open_what_is_closed_is_no_reload() {
+    let folder = Scratch::new();
+    let (file, hash) = (folder.0.join("web.yml"), bcrypt::hash("one", 4).unwrap());
+    std::fs::write(&file, format!("basic_auth_users: {{ada: '{hash}'}}\n")).unwrap();
+    let settings = [("web.enable_reload", "true"), ("web.config_file", file.to_str().unwrap())];
+    let bench = Bench::start(&settings, &usual(""));
+    let by_ada = || {
+        let head = "content-length: 0\r\nauthorization: Basic YWRhOm9uZQ==\r\n";
+        web::ask(&bench.exporter.address, "POST", "/-/reload", head).unwrap()
+    };
+    assert_eq!(by_ada().status, 200);
+    std::fs::write(&file, "").unwrap();
+    bench.write(&usual("metrics: {reply_target: 77s}\n"));
+    let answer = by_ada();
+    assert_eq!(answer.status, 500, "{}", answer.body);
+    assert!(answer.body.contains("web.config_file: basic_auth_users would be empty"), "{}", answer.body);
+    until("it is logged", || {
+        bench.exporter.program.stderr().contains("the configuration was not reloaded; the one before holds")
+    });
+    std::fs::write(&file, format!("basic_auth_users: {{ada: '{hash}'}}\n")).unwrap();
+    let answer = by_ada();
+    assert_eq!((answer.status, answer.body.as_str()), (200, "Reloaded: metrics.reply_target.\n"));
+}

@@ -35,7 +35,10 @@ impl Way {
     }
 
     fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.path(name), text).unwrap();
+        // Whole at once: half a file would be told as a fault.
+        let new = self.path("new");
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(new, self.path(name)).unwrap();
     }
 
     fn path(&self, name: &str) -> String {

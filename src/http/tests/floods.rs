@@ -31,7 +31,7 @@ async fn a_thousand_idle_connections_do_not_keep_a_scraper_out() {
         }
     }
     until_dropped(&server, HttpDrop::Crowded, 900).await;
-    in_time(closed(&idle[0])).await;
+    closed(&idle[0]).await;
 }
 
 #[tokio::test]
@@ -46,7 +46,7 @@ async fn headers_beyond_the_limit_are_refused() {
         // The server may close before it has all.
         let _ = stream.write_all(flood.as_bytes()).await;
         let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer).await;
+        let _ = in_time(stream.read_to_end(&mut answer)).await;
         assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 4"), "{}", String::from_utf8_lossy(&answer));
         assert_eq!(server.get("/metrics").await.0, 200);
     }
@@ -64,7 +64,7 @@ async fn a_body_that_never_comes_is_not_waited_for() {
     let mut stream = connect(&server).await;
     stream.write_all(b"POST /metrics HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000000000\r\n\r\nx").await.unwrap();
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
+    in_time(stream.read_to_string(&mut answer)).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
 }
 
@@ -99,7 +99,7 @@ async fn whoever_does_not_take_the_answer_has_to_leave() {
         if !by_answers {
             until_dropped(&server, why, 1).await;
         }
-        in_time(closed(&slow[0])).await;
+        closed(&slow[0]).await;
         drop(server);
     }
 }
@@ -152,13 +152,13 @@ async fn a_header_that_never_ends_ends_the_connection() {
 
 #[tokio::test]
 async fn a_kept_connection_may_be_idle_for_longer_than_a_request_may_take_to_come() {
-    let limits = Limits { head: Duration::from_millis(300), idle: Duration::from_secs(100), ..Limits::default() };
+    let limits = Limits { head: Duration::from_secs(1), idle: Duration::from_secs(100), ..Limits::default() };
     let server = Server::start(sample::empty(), limits).await;
     let mut kept = connect(&server).await;
     let mut answer = [0; 4096];
     for _ in 0..2 {
         kept.write_all(b"GET /-/healthy HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-        assert!(kept.read(&mut answer).await.unwrap() > 0);
+        assert!(in_time(kept.read(&mut answer)).await.unwrap() > 0);
         // Another that sends half a request and no more is closed meanwhile.
         let mut half = connect(&server).await;
         half.write_all(b"GET / HTTP/1.1\r\nhost: x").await.unwrap();
