@@ -66,7 +66,10 @@ pub(super) async fn simulate(options: SimulateOptions, clock: Arc<dyn Clock>) ->
     say(&format!(
         "A simulated Jelou API (seed {seed}) listens on {url}; everything in it is invented. To poll it:\n\
          \n  JELOU_EXPORTER_API_URL={url} JELOU_EXPORTER_API_CLIENT_ID={client_id} \\\n  \
-         JELOU_EXPORTER_API_CLIENT_SECRET={client_secret} jelou-exporter\n\nPress Ctrl-C to stop.\n",
+         JELOU_EXPORTER_API_CLIENT_SECRET={client_secret} JELOU_EXPORTER_API_CLIENT_SECRET_FILE= \\\n  \
+         JELOU_EXPORTER_STATE_PATH= JELOU_EXPORTER_API_REQUESTS_PER_SECOND=100 jelou-exporter\n\n\
+         The last line keeps what is counted in memory, apart from the state of a real account, and hurries.\n\
+         Press Ctrl-C to stop.\n",
     ))?;
     let signal = stop.await;
     info!(signal, "stopping");

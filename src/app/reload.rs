@@ -10,6 +10,7 @@ use tracing::{error, info, warn};
 
 use super::{AppError, assemble};
 use crate::clock::Clock;
+use crate::config::settings::Setting;
 use crate::config::{Config, Problems};
 use crate::http::Reload;
 use crate::jelou::{Client, SetupError};
@@ -77,6 +78,20 @@ impl fmt::Display for ReloadError {
     }
 }
 
+/// What a reload has done, by the settings that changed.
+fn said(changed: &[&Setting]) -> String {
+    let named = |at_start: bool| {
+        let those = changed.iter().filter(|setting| setting.acts_at_start() == at_start);
+        those.map(|setting| setting.key).collect::<Vec<_>>().join(", ")
+    };
+    match (&*named(false), &*named(true)) {
+        ("", "") => "Reloaded: no setting has changed; the files that settings name were read again.".to_owned(),
+        (now, "") => format!("Reloaded: {now} from the next poll on."),
+        ("", later) => format!("Reloaded: {later} from the next start on."),
+        (now, later) => format!("Reloaded: {now} from the next poll on, {later} from the next start on."),
+    }
+}
+
 /// Reloads; shared by everyone who may ask for it.
 pub(super) struct Reloader {
     source: Source,
@@ -112,12 +127,9 @@ impl Reloader {
         match self.try_reload(&mut running) {
             Ok(changed) => {
                 self.live.config_loaded(self.clock.now());
-                let changed = changed.join(", ");
-                info!(changed, "the configuration was read again and holds from the next poll on");
-                Ok(match changed.as_str() {
-                    "" => "Reloaded: no setting has changed; the files that settings name were read again.".to_owned(),
-                    changed => format!("Reloaded: {changed}."),
-                })
+                let said = said(&changed);
+                info!("{said}");
+                Ok(said)
             }
             Err(why) => {
                 self.live.config_refused();
@@ -130,7 +142,7 @@ impl Reloader {
         }
     }
 
-    fn try_reload(&self, running: &mut Config) -> Result<Vec<&'static str>, ReloadError> {
+    fn try_reload(&self, running: &mut Config) -> Result<Vec<&'static Setting>, ReloadError> {
         let config = (self.source.read)().map_err(ReloadError::Config)?;
         let changed: Vec<_> = running.differs_from(&config).collect();
         let fixed: Vec<_> =
@@ -151,7 +163,6 @@ impl Reloader {
         for warning in config.warnings.iter().filter(|warning| !running.warnings.contains(warning)) {
             warn!("{warning}");
         }
-        let changed = changed.iter().map(|setting| setting.key).collect();
         *running = config;
         Ok(changed)
     }

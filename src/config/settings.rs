@@ -111,8 +111,12 @@ impl Setting {
 
     /// Whether it holds from the start of the process to its end.
     pub fn needs_restart(&self) -> bool {
-        matches!(self.section(), "state" | "web" | "otlp")
-            || matches!(self.key, "api.account" | "poll.initial_lookback" | "metrics.forget_pairs_after")
+        matches!(self.section(), "state" | "web" | "otlp") || self.key == "api.account"
+    }
+
+    /// Whether it may change while the process runs, but is looked at only when one starts.
+    pub fn acts_at_start(&self) -> bool {
+        matches!(self.key, "poll.initial_lookback" | "metrics.forget_pairs_after")
     }
 
     /// The name of the environment variable.
@@ -254,12 +258,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_looked_at_only_at_the_start_needs_a_restart() {
+    fn some_settings_need_a_restart_and_some_act_at_the_next_start() {
         let fixed = |key| setting(key).unwrap().needs_restart();
         for key in ["state.path", "web.enable_reload", "otlp.interval", "api.account"] {
             assert!(fixed(key), "{key}");
         }
-        assert!(fixed("poll.initial_lookback") && fixed("metrics.forget_pairs_after"));
+        for key in ["poll.initial_lookback", "metrics.forget_pairs_after"] {
+            assert!(setting(key).unwrap().acts_at_start() && !fixed(key), "{key}");
+        }
         assert!(!fixed("api.url") && !fixed("poll.horizon") && !fixed("metrics.reply_target") && !fixed("log.level"));
     }
 

@@ -103,7 +103,7 @@ fn demo_shows_life_within_seconds() {
         .scraped("several teams and bots", |scrape| observed(scrape, "team") >= 3 && observed(scrape, "bot") >= 2);
     let took = began.elapsed();
     // Unoptimised, and beside other tests, the day of a busy weekday takes longer to read.
-    let within = Duration::from_secs(if cfg!(debug_assertions) { 15 } else { 5 });
+    let within = Duration::from_secs(if cfg!(debug_assertions) { 60 } else { 5 });
     assert!(took < within, "{took:?}");
     assert!(exporter.program.stdout().contains(&format!("metrics   http://{}/metrics\n", exporter.address)));
     let changed = |scrape: &Scrape| {

@@ -75,7 +75,10 @@ fn a_good_file_holds_from_the_next_poll_on() {
     ));
     let answer = bench.reload();
     let changed = "metrics.reply_time_buckets, metrics.reply_target, log.level, log.format";
-    assert_eq!((answer.status, answer.body.as_str()), (200, format!("Reloaded: {changed}.\n").as_str()));
+    assert_eq!(
+        (answer.status, answer.body.as_str()),
+        (200, format!("Reloaded: {changed} from the next poll on.\n").as_str())
+    );
     let scrape = bench.exporter.scraped("the new target and bounds", |scrape| {
         target(scrape) == 77.0 && has_bound(scrape, "11") && !has_bound(scrape, "300")
     });
@@ -179,5 +182,5 @@ fn a_web_configuration_that_would_open_what_is_closed_is_no_reload() {
     });
     std::fs::write(&file, format!("basic_auth_users: {{ada: '{hash}'}}\n")).unwrap();
     let answer = by_ada();
-    assert_eq!((answer.status, answer.body.as_str()), (200, "Reloaded: metrics.reply_target.\n"));
+    assert_eq!((answer.status, answer.body.as_str()), (200, "Reloaded: metrics.reply_target from the next poll on.\n"));
 }

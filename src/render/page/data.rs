@@ -41,7 +41,7 @@ fn freshness(out: &mut Html, view: &View<'_>) {
     moment(out, "Last successful poll ended", own.last_success, view.now);
     moment(out, "Complete up to", own.data_complete, view.now);
     if own.to_read.unread > 0 {
-        fact(out, "Still to be read", words::duration(own.to_read.unread.saturating_mul(1000)));
+        fact(out, "History still to be read", words::duration(own.to_read.unread.saturating_mul(1000)));
     }
     moment(out, "Everything read again", own.last_sweep, view.now);
     if let Some(offset) = own.clock_offset {

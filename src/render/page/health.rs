@@ -230,7 +230,7 @@ fn reading(view: &View<'_>) -> Option<Finding> {
         let read = words::percent(to_read.whole.saturating_sub(to_read.unread), to_read.whole).unwrap_or_default();
         finding(
             format!(
-                "{read} of the initial range has been read, {} so far; {unread} are left.",
+                "{read} of the initial range has been read, {} so far; {unread} of history are left.",
                 words::many(own.ledger_entries, "conversation")
             ),
             "Conversation metrics appear all at once when it is complete. How fast that goes, api.requests_per_second says.",

@@ -139,7 +139,7 @@ fn reading_the_initial_range_is_no_fault_and_has_a_progress() {
     snapshot.own.ledger_entries = 4321;
     snapshot.own.to_read = ToRead { whole: 86_400, unread: 21_600 };
     let told = text(&page(&snapshot));
-    assert!(told.contains("… Reading what was before The last poll succeeded 1 s ago. 75.0 % of the initial range has been read, 4,321 conversations so far; 6 h are left."), "{told}");
+    assert!(told.contains("… Reading what was before The last poll succeeded 1 s ago. 75.0 % of the initial range has been read, 4,321 conversations so far; 6 h of history are left."), "{told}");
     // The same gap after a downtime: the rest is served.
     let mut snapshot = with_history([poll(999, 48_000, None)]);
     snapshot.own.to_read = ToRead { whole: 86_400, unread: 21_600 };
