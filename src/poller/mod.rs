@@ -9,7 +9,9 @@ mod keep;
 mod model;
 mod record;
 mod report;
+mod rest;
 mod slow;
+mod stages;
 mod streak;
 #[cfg(test)]
 mod tests;
@@ -22,8 +24,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
-use tracing::{error, info, warn};
+use tokio::time::Instant;
+use tracing::{error, info};
 
 use crate::clock::Clock;
 use crate::domain::label::PollResult;
@@ -31,21 +33,18 @@ use crate::domain::ledger::Ledger;
 use crate::domain::plan::{Clocks, Plan};
 use crate::domain::snapshot::{Checkpoint, Own, Snapshot};
 use crate::domain::time::UnixMillis;
-use crate::jelou::{ApiError, Budget};
+use crate::jelou::Budget;
 use crate::store::Store;
 use fetch::Fetcher;
 pub use fetch::Upstream;
 use keep::{Keeper, Shown};
 use report::Failure;
 pub use report::PollError;
+use rest::REFUSALS;
 use streak::Streak;
 pub use traces::Traces;
 pub use update::{Update, Updates};
 
-/// Refused polls in a row after which polling slows down.
-const REFUSALS: u32 = 5;
-/// How often a refused exporter still asks.
-const REFUSED_INTERVAL: Duration = Duration::from_secs(600);
 /// The share of the interval in which a poll begins walks for the sake of the data.
 const WORK_SHARE: f64 = 0.8;
 
@@ -185,42 +184,6 @@ impl<U: Upstream> Poller<U> {
         }
     }
 
-    /// Waits until the next poll is due, by the settings that hold then, after so many refused ones in a row; these are
-    /// fewer if what was refused has changed.
-    async fn rest(&mut self, began: Instant, refusals: u32) -> u32 {
-        while self.pause(began + self.settings.interval).await {}
-        // Settings that say nothing of the API change nothing about its refusals.
-        let mut renewed = self.fetcher.take_new_credentials();
-        if refusals < REFUSALS {
-            return refusals;
-        }
-        if refusals == REFUSALS && !renewed {
-            warn!(
-                every = ?REFUSED_INTERVAL,
-                "the upstream has refused {REFUSALS} polls in a row: it is asked less often until the credentials change \
-                 or it answers"
-            );
-        }
-        while !renewed && began.elapsed() < REFUSED_INTERVAL && !self.fetcher.upstream().credentials_changed() {
-            self.pause(Instant::now() + self.settings.interval.min(Duration::from_secs(10))).await;
-            renewed = self.fetcher.take_new_credentials();
-        }
-        if renewed { REFUSALS - 1 } else { refusals }
-    }
-
-    /// Sleeps until then; true if it was woken by settings that hold now.
-    async fn pause(&mut self, until: Instant) -> bool {
-        loop {
-            tokio::select! {
-                () = sleep_until(until) => return false,
-                () = self.updates.came() => {}
-            }
-            if self.take_update() {
-                return true;
-            }
-        }
-    }
-
     /// One complete poll, however long the initial range takes.
     ///
     /// # Errors
@@ -241,8 +204,7 @@ impl<U: Upstream> Poller<U> {
 
     async fn poll(&mut self, deadlines: Deadlines) -> Result<(), PollError> {
         let began = Instant::now();
-        let before = report::Marks::of(&self.own);
-        let work_before = self.own.work();
+        let before = self.own.work();
         self.trace = self.traces.poll();
         self.fetcher.trace(&self.trace);
         self.notice_step(began);
@@ -267,11 +229,12 @@ impl<U: Upstream> Poller<U> {
         } else {
             self.own.polls.count(PollResult::Failure);
         }
-        self.remember(began.elapsed(), &work_before, result.as_ref().err());
+        let work = self.own.work().since(&before);
+        self.remember(began.elapsed(), work.clone(), result.as_ref().err());
         self.show();
         let hint = result.as_ref().err().and_then(PollError::api).and_then(|error| self.fetcher.upstream().hint(error));
         let told = result.as_ref().map_err(|error| Failure { error, hint: hint.as_deref() });
-        before.log(&self.own, told, began.elapsed(), &mut self.failures);
+        report::log(&self.own, &work, told, began.elapsed(), &mut self.failures);
         // One old range that always fails must not keep all the others from being read.
         if newest_read && result.as_ref().err().is_none_or(PollError::is_of_one_range) {
             self.slow_work_remembered(deadlines).await;
@@ -279,7 +242,8 @@ impl<U: Upstream> Poller<U> {
         self.ledger.end_poll();
         // A failure is counted and said by the keeper, and ends the next poll before it asks for anything.
         let _ = self.publish();
-        self.trace.end_poll(before.trace(&self.own), result.as_ref().err().map(PollError::kind));
+        let with_slow_work = self.own.work().since(&before);
+        self.trace.end_poll(report::span_numbers(&with_slow_work), result.as_ref().err().map(PollError::kind));
         result
     }
 
@@ -319,91 +283,6 @@ impl<U: Upstream> Poller<U> {
                 );
             }
         }
-    }
-
-    async fn read_newest_first(&mut self, deadlines: Deadlines) -> Result<(), PollError> {
-        self.publish()?;
-        self.read_newest(deadlines).await?;
-        self.let_go();
-        if !self.ledger.is_counting() {
-            self.read_initial_range(deadlines).await?;
-        }
-        Ok(())
-    }
-
-    async fn read_newest(&mut self, deadlines: Deadlines) -> Result<(), PollError> {
-        for _ in 0..2 {
-            let newest = self.plan.newest(self.clocks());
-            let began = (Instant::now(), self.clock.now());
-            self.read(newest, false, deadlines.work).await?;
-            let told = self.clocks_since(began);
-            self.plan.newest_read(newest, told);
-            if newest.end >= told.later().seconds() {
-                break;
-            }
-            // The first answer told that the upstream's present lies beyond what was asked for: drawn now, the zero line
-            // would leave out what started in between, and it would count as new in the next poll.
-        }
-        self.draw_zero_line()
-    }
-
-    async fn read_initial_range(&mut self, deadlines: Deadlines) -> Result<(), PollError> {
-        // Even where the newest stretch takes all of the time, each poll gets on by one slice.
-        let mut first = true;
-        while (std::mem::take(&mut first) || Instant::now() < deadlines.initial) && !self.ledger.is_counting() {
-            let now = self.clocks().earlier();
-            // The horizon moves on while the initial range is read. Nothing is lost that was to be counted.
-            self.plan.give_up_old_gaps(now);
-            let Some(slice) = self.plan.catch_up(now) else { break };
-            // A walk that fails here ends the poll only if the upstream as a whole does; the next poll goes on.
-            let retry_until = deadlines.initial.min(Instant::now() + self.settings.interval);
-            if !self.read_slice(slice, retry_until).await? {
-                break;
-            }
-            self.draw_zero_line()?;
-        }
-        Ok(())
-    }
-
-    fn draw_zero_line(&mut self) -> Result<(), PollError> {
-        if !self.ledger.is_counting() && self.plan.is_gapless() {
-            let now = self.clock.now();
-            self.ledger.draw_zero_line(now);
-            // What the initial range took is no debt of the slices that come after it.
-            self.slice_credit = 0.0;
-            info!(conversations = self.ledger.len(), "the initial range has been read: counting begins");
-            self.publish()?;
-        }
-        Ok(())
-    }
-
-    async fn read_unsettled(&mut self, deadlines: Deadlines) -> Result<(), PollError> {
-        let mut failure = None;
-        // As with the initial range: at least one in each poll, or none might ever be read.
-        let mut first = true;
-        // The second round asks in their old range for those that could not be found by their start.
-        for _ in 0..2 {
-            let floor = self.plan.oldest(self.clocks().earlier());
-            for stretch in self.ledger.due_stretches(floor, self.page_rows) {
-                if !std::mem::take(&mut first) && Instant::now() >= deadlines.work {
-                    return failure.map_or(Ok(()), Err);
-                }
-                match self.read(stretch.range, stretch.narrow, deadlines.work).await {
-                    Ok(_) => {}
-                    // A stretch that always fails must not keep the others from being read.
-                    Err(error) if error.is_of_one_range() => failure = failure.or(Some(error)),
-                    // Nor is a request refused as such that was answered for the newest stretch.
-                    Err(PollError::Api { range, error: error @ ApiError::InvalidRequest { .. } }) => {
-                        failure = failure.or(Some(PollError::Stretch { range, error }));
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
-            if failure.is_some() {
-                break;
-            }
-        }
-        failure.map_or(Ok(()), Err)
     }
 
     /// Commits, then publishes: nothing is ever shown that a crash could take back.

@@ -11,13 +11,13 @@ const LONGEST: usize = 600;
 
 impl<U: Upstream> Poller<U> {
     /// Remembers the poll that has just been counted.
-    pub(super) fn remember(&mut self, took: Duration, before: &Work, error: Option<&PollError>) {
+    pub(super) fn remember(&mut self, took: Duration, work: Work, error: Option<&PollError>) {
         let record = PollRecord {
             number: self.own.polls.total(),
             began: self.own.last_poll.unwrap_or_default(),
             took: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             failure: error.map(PollError::failure),
-            work: self.own.work().since(before),
+            work,
             slow_work: Work::default(),
         };
         Arc::make_mut(&mut self.own.history).push(record);

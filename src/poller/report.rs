@@ -6,6 +6,7 @@ use std::time::Duration;
 use tracing::field::display;
 use tracing::{debug, info, warn};
 
+use crate::domain::history::Work;
 use crate::domain::label::{RecordResult, WalkResult};
 use crate::domain::ledger::ForeignCompany;
 use crate::domain::snapshot::Own;
@@ -149,73 +150,47 @@ pub(super) struct Failure<'a> {
     pub(super) hint: Option<&'a str>,
 }
 
-/// Where the exporter's own counters stood when a poll began.
-pub(super) struct Marks {
-    requests: u64,
-    retries: u64,
-    walks: u64,
-    new: u64,
-    changed: u64,
-    rejected: u64,
+/// What a poll's span says of what it did.
+pub(super) fn span_numbers(work: &Work) -> [(&'static str, u64); 4] {
+    [
+        ("jelou.requests", work.requests.total()),
+        ("jelou.walks", work.walks.get(WalkResult::Complete)),
+        ("jelou.conversations.new", work.records.get(RecordResult::New)),
+        ("jelou.conversations.changed", work.records.get(RecordResult::Changed)),
+    ]
 }
 
-impl Marks {
-    pub(super) fn of(own: &Own) -> Self {
-        Self {
-            requests: own.api_requests.iter().map(|(_, count)| count).sum(),
-            retries: own.api_retries,
-            walks: own.walks.get(WalkResult::Complete),
-            new: own.records.get(RecordResult::New),
-            changed: own.records.get(RecordResult::Changed),
-            rejected: own.records.get(RecordResult::Rejected),
-        }
-    }
-
-    /// What the poll's span says of it.
-    pub(super) fn trace(&self, own: &Own) -> [(&'static str, u64); 4] {
-        let now = Self::of(own);
-        [
-            ("jelou.requests", now.requests - self.requests),
-            ("jelou.walks", now.walks - self.walks),
-            ("jelou.conversations.new", now.new - self.new),
-            ("jelou.conversations.changed", now.changed - self.changed),
-        ]
-    }
-
-    /// The one line that tells of the poll, unless that was told.
-    pub(super) fn log(&self, own: &Own, result: Result<&(), Failure<'_>>, took: Duration, streak: &mut Streak) {
-        let now = Self::of(own);
-        let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        let requests = now.requests - self.requests;
-        let retries = now.retries - self.retries;
-        let walks = now.walks - self.walks;
-        let (new, changed) = (now.new - self.new, now.changed - self.changed);
-        let rejected = now.rejected - self.rejected;
-        let unsettled = own.unsettled;
-        match result {
-            Ok(()) => {
-                if let Some((failures, since)) = streak.succeeded() {
-                    info!(failures, failing_since = %since, "polls succeed again");
-                }
-                let complete_until = own.data_complete.map(display);
-                info!(
-                    duration_ms,
-                    requests, retries, walks, new, changed, rejected, unsettled, complete_until, "poll succeeded"
-                );
+/// The one line that tells of a poll that did this work, unless that was told.
+pub(super) fn log(own: &Own, work: &Work, result: Result<&(), Failure<'_>>, took: Duration, streak: &mut Streak) {
+    let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    let (requests, retries) = (work.requests.total(), work.retries);
+    let walks = work.walks.get(WalkResult::Complete);
+    let [new, changed, rejected] =
+        [RecordResult::New, RecordResult::Changed, RecordResult::Rejected].map(|result| work.records.get(result));
+    let unsettled = own.unsettled;
+    match result {
+        Ok(()) => {
+            if let Some((failures, since)) = streak.succeeded() {
+                info!(failures, failing_since = %since, "polls succeed again");
             }
-            Err(Failure { error, hint }) => match streak.failed(error.likeness(), own.last_poll.unwrap_or_default()) {
-                News::First => warn!(
-                    %error, hint, duration_ms, requests, retries, walks, new, changed, rejected, unsettled,
-                    "poll failed"
-                ),
-                News::StillFailing { failures, since } => {
-                    warn!(%error, hint, failures, failing_since = %since, requests, new, "polls still fail");
-                }
-                News::Again { failures } => {
-                    debug!(%error, failures, duration_ms, requests, new, changed, "poll failed again");
-                }
-            },
+            let complete_until = own.data_complete.map(display);
+            info!(
+                duration_ms,
+                requests, retries, walks, new, changed, rejected, unsettled, complete_until, "poll succeeded"
+            );
         }
+        Err(Failure { error, hint }) => match streak.failed(error.likeness(), own.last_poll.unwrap_or_default()) {
+            News::First => warn!(
+                %error, hint, duration_ms, requests, retries, walks, new, changed, rejected, unsettled,
+                "poll failed"
+            ),
+            News::StillFailing { failures, since } => {
+                warn!(%error, hint, failures, failing_since = %since, requests, new, "polls still fail");
+            }
+            News::Again { failures } => {
+                debug!(%error, failures, duration_ms, requests, new, changed, "poll failed again");
+            }
+        },
     }
 }
 
