@@ -2,10 +2,7 @@
 
 use std::fs;
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::ServerConfig;
 
 use super::receiver::secure_receiver;
 use super::*;
@@ -36,24 +33,9 @@ impl Drop for Folder {
     }
 }
 
-/// What a server of this authority shows, and which clients it lets in.
+/// A server of this authority, for either version of HTTP.
 fn server(authority: &Authority, clients: Option<&Authority>) -> ServerConfig {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let (certificate, key) = authority.issue("localhost");
-    let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
-    let builder =
-        ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
-    let builder = match clients {
-        None => builder.with_no_client_auth(),
-        Some(clients) => {
-            let mut roots = RootCertStore::empty();
-            roots.add(CertificateDer::from_pem_slice(clients.pem().as_bytes()).unwrap()).unwrap();
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
-            builder.with_client_cert_verifier(verifier)
-        }
-    };
-    let mut config = builder.with_single_cert(chain, key).unwrap();
+    let mut config = authority.server("localhost", clients);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     config
 }
