@@ -11,9 +11,11 @@ use super::AppError;
 use crate::cli::REVISION;
 use crate::clock::Clock;
 use crate::config::{Config, HistogramForm, OtlpCompression, OtlpEndpoint, OtlpProtocol, Temporality};
+use crate::domain::delta::Told;
 use crate::domain::distribution::Layout;
 use crate::domain::gone::Roster;
 use crate::domain::ledger::{Ledger, LedgerSettings};
+use crate::domain::pair::Pair;
 use crate::domain::plan::{Plan, PlanSettings};
 use crate::domain::snapshot::{Own, Snapshot};
 use crate::domain::time::UnixMillis;
@@ -151,9 +153,20 @@ fn restored(config: &Config, store: Option<&Store>, image: Image, now: UnixMilli
     if let Some(store) = store {
         store.conversations(|id, entry| ledger.take_back(id, entry, now)).map_err(AppError::State)?;
     }
-    let forgotten = ledger.forget_pairs(now - signed_millis(config.metrics.forget_pairs_after));
+    let told = store.map(|store| told(config, &store.outbox())).transpose()?.flatten();
+    let owed = |pair: &Pair| told.as_ref().is_some_and(|told| told.owes(pair));
+    let forgotten = ledger.forget_pairs(now - signed_millis(config.metrics.forget_pairs_after), owed);
     info!(conversations, pairs = ledger.label_sets(), forgotten, "counting goes on from the checkpoint");
     Ok((ledger, plan))
+}
+
+/// What deltas have told, as far as they are to go on from it.
+fn told(config: &Config, outbox: &Outbox) -> Result<Option<Told>, AppError> {
+    if config.otlp.endpoint.is_some() && config.otlp.temporality == Temporality::Cumulative {
+        return Ok(None);
+    }
+    let kept = outbox.read().map_err(AppError::State)?;
+    Ok(kept.map(|kept| Told::restored(kept.until, kept.pairs, kept.tallies)))
 }
 
 fn ledger_settings(config: &Config) -> LedgerSettings {

@@ -70,6 +70,12 @@ impl Told {
         Self { until, pairs, tallies, process: None }
     }
 
+    /// Whether something was counted in the pair that no export has told: it must not be forgotten before that.
+    pub fn owes(&self, pair: &Pair) -> bool {
+        let told = self.pairs.binary_search_by(|told| told.labels.cmp(&pair.labels));
+        told.map_or(true, |at| !pair.counts_as(&self.pairs[at]))
+    }
+
     /// What is to be told at `now`. A window ends after it began, also when the clock was set back a little: receivers take
     /// what seems to have ended before for a repetition. When it was set back far, windows go on at the clock's time.
     pub fn window(&self, snapshot: &Snapshot, live: &Live, now: UnixMillis) -> Window {

@@ -385,7 +385,8 @@ fn forgetting_pairs_lasts_until_something_is_counted_in_them() {
     };
 
     let (mut store, mut ledger, plan) = reopened(&folder);
-    assert_eq!(ledger.forget_pairs(silent_since), 1);
+    assert_eq!(ledger.forget_pairs(silent_since, |pair| &*pair.labels.team == "silent"), 0, "it is still to be told");
+    assert_eq!(ledger.forget_pairs(silent_since, |_| false), 1);
     assert_eq!(teams(&mut ledger, NOW + 3_700), [("busy".into(), 0)]);
     commit(&mut store, &mut ledger, &plan);
     drop(store);

@@ -161,6 +161,18 @@ fn a_pair_that_comes_back_from_oblivion_is_told_from_its_new_start() {
     assert_eq!(window.snapshot.conversations.unwrap().pairs[0].reply.count(), counted);
 }
 
+#[test]
+fn a_pair_is_owed_until_an_export_has_told_all_of_it() {
+    let (live, mut pair) = (live(), sample::pair("b", "t"));
+    let told = Told::default();
+    assert!(told.owes(&pair));
+    let (told, _) = told.with(&sample::with_pairs([pair.clone()]), &live, NOW);
+    assert!(!told.owes(&pair));
+    pair.reopened += 1;
+    assert!(told.owes(&pair));
+    assert!(told.owes(&sample::pair("a", "t")) && told.owes(&sample::pair("c", "t")));
+}
+
 /// The same counts by other settings, as a restart makes it.
 fn restarted(before: &Distribution, bounds: &[u64], schema: i8) -> Distribution {
     let layout = Layout::new(bounds.iter().copied(), schema).continuing(before.layout().counted());

@@ -279,11 +279,11 @@ impl Ledger {
     }
 
     /// Drops the pairs in which nothing was counted since `silent_since` and no unsettled conversation is (rule
-    /// **forgetting pairs**). Returns how many.
-    pub fn forget_pairs(&mut self, silent_since: UnixMillis) -> usize {
+    /// **forgetting pairs**), but for those that are `owed` to a receiver of deltas. Returns how many.
+    pub fn forget_pairs(&mut self, silent_since: UnixMillis, owed: impl Fn(&Pair) -> bool) -> usize {
         let unsettled = self.unsettled.iter().filter_map(|(_, slot)| self.entries.get(*slot));
         let in_use = unsettled.map(|entry| entry.pair).collect();
-        self.pairs.forget(silent_since, &in_use)
+        self.pairs.forget(silent_since, &in_use, owed)
     }
 
     /// The pairs that [`Ledger::forget_pairs`] dropped since this was last asked: whoever showed them says so.

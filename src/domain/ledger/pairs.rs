@@ -209,12 +209,17 @@ impl Pairs {
         }
     }
 
-    /// Drops pairs in which nothing was counted since `silent_since`, but for those `in_use`. Returns how many.
-    pub(super) fn forget(&mut self, silent_since: UnixMillis, in_use: &BTreeSet<PairId>) -> usize {
+    /// Drops pairs in which nothing was counted since `silent_since`, but for those `in_use` or `owed`. Returns how many.
+    pub(super) fn forget(
+        &mut self,
+        silent_since: UnixMillis,
+        in_use: &BTreeSet<PairId>,
+        owed: impl Fn(&Pair) -> bool,
+    ) -> usize {
         let mut forgotten = 0;
         for (known, id) in self.table.iter_mut().zip((0..).map(PairId)) {
             let Known::Live(pair) = known else { continue };
-            if pair.last_event < silent_since && !in_use.contains(&id) {
+            if pair.last_event < silent_since && !in_use.contains(&id) && !owed(pair) {
                 self.forgotten.push(Arc::clone(pair));
                 *known = Known::Forgotten(pair.labels.clone());
                 self.changed.insert(id);
