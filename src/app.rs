@@ -3,7 +3,6 @@
 pub(crate) mod assemble;
 mod demo;
 mod listen;
-mod place;
 mod reload;
 mod tasks;
 
@@ -47,8 +46,6 @@ pub enum AppError {
     Socket(String),
     /// The web configuration file cannot be used.
     Web(Problems),
-    /// `check-config` found what cannot be used: status 2.
-    Config(Problems),
     /// The API client cannot be made.
     Client(String),
     /// The checkpoint cannot be opened.
@@ -88,7 +85,6 @@ impl fmt::Display for AppError {
             }
             Self::Socket(why) => f.write_str(why),
             Self::Web(problems) => write!(f, "{problems}"),
-            Self::Config(problems) => write!(f, "{problems}"),
             Self::Client(why) => write!(f, "the API client cannot be made: {why}"),
             Self::State(error) => write!(f, "{error}"),
             Self::Push(error) => write!(f, "{error}"),
@@ -104,16 +100,6 @@ impl fmt::Display for AppError {
 }
 
 impl std::error::Error for AppError {}
-
-impl AppError {
-    /// The exit status of the process.
-    pub const fn exit_status(&self) -> u8 {
-        match self {
-            Self::Config(_) => 2,
-            _ => 1,
-        }
-    }
-}
 
 /// Does what the command line asked for, until it is done or the process is told to stop.
 ///
@@ -155,10 +141,6 @@ pub fn run(invocation: Invocation) -> Result<(), AppError> {
 }
 
 fn check_config(config: &Config) -> Result<(), AppError> {
-    if let Some(path) = &config.state.path {
-        let refused = |why| config.refused("state.path", path.display().to_string(), why);
-        place::look_at(path).map_err(refused).map_err(AppError::Config)?;
-    }
     let warnings = config.warnings.iter().map(|warning| format!("warning: {warning}\n"));
     print(warnings.chain(["The configuration is usable.\n".to_owned()]).collect::<String>().as_bytes())
 }

@@ -150,7 +150,7 @@ pub fn parse(
     let (name, matches) = root.subcommand().unwrap_or(("run", &root));
     let (command, profile) = match name {
         "once" => (Command::Once, Profile::ONCE),
-        "check-config" => (Command::CheckConfig, Profile::RUN),
+        "check-config" => (Command::CheckConfig, Profile::CHECK),
         "demo" => (Command::Demo(DemoOptions { seed: seed(matches) }), Profile::DEMO),
         "completions" => return Err(completions(matches)),
         "man" => {

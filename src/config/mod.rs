@@ -15,6 +15,7 @@ pub mod fuzzing;
 pub(crate) mod given;
 pub(crate) mod nearest;
 mod otel;
+mod place;
 mod reader;
 mod texts;
 pub(crate) mod values;
@@ -93,10 +94,11 @@ pub struct Sources<'a> {
 impl Config {
     /// Reads and checks every setting.
     pub fn read(sources: Sources<'_>) -> Result<Self, Problems> {
+        let looks_at_place = sources.profile.looks_at_place;
         let Settled { mut from, standard, needs_credentials } = settle(sources);
         let api = api_reading::read(&mut from, needs_credentials);
         let poll = poll::read(&mut from);
-        let state = state::read(&mut from);
+        let state = state::read(&mut from, looks_at_place);
         let web = web::read(&mut from);
         let otlp = otlp::read(&mut from, standard);
         let metrics = metrics::read(&mut from);
@@ -130,11 +132,6 @@ impl Config {
 }
 
 impl Config {
-    /// That a value of this configuration cannot be used after all.
-    pub fn refused(&self, key: &str, value: String, what: String) -> Problems {
-        Problems(vec![Problem { key: key.to_owned(), value: Some(given::quoted(&value)), place: None, what }])
-    }
-
     /// The settings in which another configuration differs from this one, by what was given.
     pub fn differs_from<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'static Setting> + 'a {
         self.texts.differing(&other.texts)

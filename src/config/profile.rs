@@ -7,6 +7,8 @@ pub struct Profile {
     pub(super) needs_credentials: bool,
     /// Whether nothing that is said about `api.*` holds, because no real API is asked.
     pub(super) without_api: bool,
+    /// Whether it is looked at if the checkpoint can stand where it is to stand.
+    pub(super) looks_at_place: bool,
     /// What the command itself decides, whatever anybody says.
     pub(super) fixed: &'static [(&'static str, &'static str)],
     /// What holds in place of the usual default.
@@ -26,8 +28,12 @@ const SIMULATED: &[(&str, &str)] = &[
 ];
 
 impl Profile {
-    /// `run` and `check-config`.
-    pub const RUN: Self = Self { needs_credentials: true, without_api: false, fixed: &[], defaults: &[] };
+    /// `run`, which finds out about the place of its checkpoint when it opens it.
+    pub const RUN: Self =
+        Self { needs_credentials: true, without_api: false, looks_at_place: false, fixed: &[], defaults: &[] };
+
+    /// `check-config`.
+    pub const CHECK: Self = Self { looks_at_place: true, ..Self::RUN };
 
     /// `once`: one poll in memory, whose history counts, for there is nothing else to show.
     pub const ONCE: Self =
@@ -37,6 +43,7 @@ impl Profile {
     pub const DEMO: Self = Self {
         needs_credentials: false,
         without_api: true,
+        looks_at_place: false,
         fixed: SIMULATED,
         defaults: &[("poll.interval", "2s"), ("otlp.interval", "5s"), ("web.listen_address", "127.0.0.1:10110")],
     };

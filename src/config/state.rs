@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::place;
 use super::reader::Reader;
 
 /// Settings of the section `state`.
@@ -11,11 +12,17 @@ pub struct StateSettings {
     pub path: Option<PathBuf>,
 }
 
-/// Reads the section.
-pub(super) fn read(from: &mut Reader<'_>) -> Option<StateSettings> {
-    let path = from.optional("state.path", |text| match text.ends_with('/') {
-        true => Err("the path of a file is wanted, not of a folder".to_owned()),
-        false => Ok(text.into()),
+/// Reads the section; looks whether the file can be where it is to be, if that is wanted.
+pub(super) fn read(from: &mut Reader<'_>, looks_at_place: bool) -> Option<StateSettings> {
+    let path = from.optional("state.path", |text| {
+        if text.ends_with('/') {
+            return Err("the path of a file is wanted, not of a folder".to_owned());
+        }
+        let path = PathBuf::from(text);
+        if looks_at_place {
+            place::look_at(&path)?;
+        }
+        Ok(path)
     });
     Some(StateSettings { path: path? })
 }

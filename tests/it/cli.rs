@@ -36,6 +36,7 @@ fn check_config_names_every_problem_at_once_and_no_secret() {
         ("api.timezone", "Mars/Olympus"),
         ("api.page_size", "0"),
         ("poll.interval", "often"),
+        ("state.path", "/no/such/folder/state.db"),
         ("web.listen_address", "nowhere"),
     ];
     let (status, out, err) = ran(&["check-config", "--log.level", "loud"], &settings);
@@ -46,6 +47,7 @@ fn check_config_names_every_problem_at_once_and_no_secret() {
         "api.timezone = \"Mars/Olympus\"",
         "api.page_size = \"0\"",
         "poll.interval = \"often\"",
+        "state.path = \"/no/such/folder/state.db\"",
         "web.listen_address = \"nowhere\"",
         "log.level = \"loud\"",
     ] {
