@@ -32,7 +32,7 @@ impl<'a> Row<'a> {
         self.pair.met + self.pair.missed
     }
 
-    /// Sorts by the longest wait, then by the worst service level, then by who waits at all.
+    /// Sorts by the longest wait, then by how many wait, then by the worst service level.
     fn urgency(&self) -> impl Ord + use<> {
         // In millionths, so that it can be compared; who has decided nothing comes last.
         let level = (u128::from(self.pair.met) * 1_000_000).checked_div(u128::from(self.decided()));
