@@ -1,12 +1,19 @@
 //! Arguments → configuration → run → exit status.
 
 use std::io::{self, Write as _};
+use std::panic;
 use std::process::ExitCode;
 
-use jelou_exporter::{app, cli};
+use jelou_exporter::{app, cli, panics};
+
+fn main() -> ExitCode {
+    panics::tell();
+    // A bug ends with 1, as every failure does; what is told of it has been told.
+    panic::catch_unwind(program).unwrap_or(ExitCode::FAILURE)
+}
 
 #[expect(clippy::print_stderr, reason = "errors are what a command line answers with")]
-fn main() -> ExitCode {
+fn program() -> ExitCode {
     let invocation = match cli::parse_process() {
         Ok(invocation) => invocation,
         Err(stop) => {

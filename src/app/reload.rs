@@ -16,6 +16,7 @@ use crate::http::Reload;
 use crate::jelou::{Client, SetupError};
 use crate::live::LiveStats;
 use crate::logging::Control;
+use crate::panics;
 use crate::poller::Updates;
 use crate::web_config;
 
@@ -47,7 +48,9 @@ pub(super) async fn at_each(
             () = &mut stopped => return Ok(()),
         };
         // What came of it is logged; only a panic is left to tell.
-        reloaded.map(drop).map_err(|error| AppError::TaskDied { task: "reload", why: error.to_string() })?;
+        reloaded
+            .map(drop)
+            .map_err(|error| AppError::TaskDied { task: "reload", why: panics::why(&error).to_owned() })?;
     }
 }
 

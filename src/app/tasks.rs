@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use super::AppError;
+use crate::panics;
 
 /// From the signal to the end of the last task. The promise is 5 seconds for the whole process.
 const DEADLINE: Duration = Duration::from_secs(4);
@@ -133,7 +134,7 @@ impl Tasks {
             Ok((_, (task, Ok(())))) => AppError::TaskDied { task, why: "it returned".to_owned() },
             Err(error) => {
                 let name = self.known.iter().find(|(id, ..)| *id == error.id()).map(|(_, name, _)| *name);
-                AppError::TaskDied { task: name.unwrap_or("unknown"), why: error.to_string() }
+                AppError::TaskDied { task: name.unwrap_or("unknown"), why: panics::why(&error).to_owned() }
             }
         }
     }

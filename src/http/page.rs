@@ -10,6 +10,7 @@ use ring::digest::{SHA256, digest};
 
 use super::HttpState;
 use crate::domain::snapshot::Snapshot;
+use crate::panics;
 use crate::render::page::{self, STYLE, View};
 
 /// Nothing is loaded, nothing runs, nothing may frame the page. Of styles only the page's own, known by its hash; of
@@ -66,7 +67,7 @@ pub(super) async fn rendered(state: &HttpState) -> Result<Vec<Bytes>, String> {
         let html = page::html(&View { snapshot: &shown, live: &live, now, telemetry_path: &path });
         html.as_bytes().chunks(PIECE).map(Bytes::copy_from_slice).collect::<Vec<_>>()
     });
-    let html = html.await.map_err(|error| format!("the page could not be rendered: {error}"))?;
+    let html = html.await.map_err(|error| format!("the page could not be rendered: {}", panics::why(&error)))?;
     let rendered = Rendered { of: Arc::downgrade(&snapshot), second: now.seconds(), html: html.clone() };
     *state.page.lock() = Some(rendered);
     Ok(html)

@@ -13,6 +13,7 @@ use hyper::{HeaderMap, Method, Response, StatusCode};
 use super::body::Pieces;
 use super::negotiation::{self, Coding};
 use super::{HttpState, page};
+use crate::panics;
 use crate::render::exposition::Format;
 use crate::render::page::not_ready;
 
@@ -128,7 +129,7 @@ async fn reload(state: &HttpState) -> Response<Pieces> {
     match tokio::task::spawn_blocking(move || reload()).await {
         Ok(Ok(said)) => plain(StatusCode::OK, format!("{said}\n")),
         Ok(Err(why)) => failed(why),
-        Err(error) => failed(format!("Not reloaded: {error}")),
+        Err(error) => failed(format!("Not reloaded: {}", panics::why(&error))),
     }
 }
 

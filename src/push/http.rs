@@ -14,6 +14,7 @@ use super::answer::Answer;
 use super::status::Status;
 use super::{Protocol, PushError, PushOptions, answer};
 use crate::clock::Clock;
+use crate::config::values::is_loopback;
 use crate::domain::time::UnixMillis;
 use crate::logging::chain;
 use crate::tls::{self, TlsTexts};
@@ -82,7 +83,7 @@ fn is(headers: &HeaderMap, kind: &str) -> bool {
 /// What posts to the receiver, headers and certificates included.
 pub(super) fn client(options: &PushOptions, texts: &TlsTexts) -> Result<Client, PushError> {
     let config = tls::config_with(texts, &[]).map_err(|error| PushError::Tls(error.to_string()))?;
-    Client::builder()
+    let mut builder = Client::builder()
         .tls_backend_preconfigured(config)
         // One request at a time gains nothing from HTTP/2, whose connection would outlive a route that is gone.
         .http1_only()
@@ -90,9 +91,12 @@ pub(super) fn client(options: &PushOptions, texts: &TlsTexts) -> Result<Client, 
         .redirect(Policy::none())
         .connect_timeout(options.timeout)
         .user_agent(USER_AGENT)
-        .default_headers(headers(options)?)
-        .build()
-        .map_err(|error| PushError::Client(chain(&error)))
+        .default_headers(headers(options)?);
+    // A receiver beside us is not reached through a proxy that is meant for the world.
+    if Url::parse(&options.url).is_ok_and(|url| is_loopback(&url)) {
+        builder = builder.no_proxy();
+    }
+    builder.build().map_err(|error| PushError::Client(chain(&error)))
 }
 
 /// The URL that metrics are posted to.

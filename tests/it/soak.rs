@@ -1,5 +1,6 @@
 //! Faults on, and killed again and again at moments that move through everything the process does: at the end, and
-//! whenever the world stands still for a check, every number is the oracle's, and in between none ever went back.
+//! whenever the world stands still for a check, every number is the oracle's, and in between none ever went back. Nobody and no
+//! secret is in anything that came out, the log at its most talkative included.
 //!
 //! It lasts some seconds; `JELOU_TEST_SOAK=10m` makes it last as long as that, with longer lives between the kills.
 
@@ -13,10 +14,12 @@ use jelou_exporter::simulator::faults::{Fault, FaultRates};
 use jelou_exporter::simulator::oracle::OracleRules;
 use jelou_exporter::simulator::{Simulator, SimulatorOptions};
 
+use crate::nobody::formats;
 use crate::oracle::{compare_by, lifelike};
 use crate::support::exporter::{Exporter, polling};
 use crate::support::exposition::Scrape;
 use crate::support::lasting::Lasting;
+use crate::support::needles::Needles;
 use crate::support::program::Program;
 use crate::support::receiver::Receiver;
 use crate::support::scratch::Scratch;
@@ -104,6 +107,7 @@ impl Soak {
     fn run(&self) -> Program {
         let bounds = BOUNDS.map(|bound| format!("{bound}ms")).join(",");
         let settings = [
+            ("log.level", "trace"),
             ("state.path", &*self.folder.state()),
             ("otlp.endpoint", &self.receiver.endpoint),
             ("otlp.interval", "100ms"),
@@ -152,9 +156,11 @@ impl Soak {
                     }
                 });
             }
+            let logs = exporter.program.stderr();
             // Dropping it is kill -9.
             drop(exporter);
             self.count_polls(&last);
+            self.needles().absent_from("log", logs.as_bytes());
         }
         *self.kills.entry(moment.name()).or_default() += 1;
     }
@@ -186,10 +192,23 @@ impl Soak {
         let before = polls(&self.scrape(&exporter))[0];
         until("three more polls", || polls(&self.scrape(&exporter))[0] >= before + 3.0);
         let scrape = eventually(|| self.compare(&exporter, at));
+        let mut told = Vec::from(formats(&exporter.address));
+        told.push(("page", exporter.get("/").body.into_bytes()));
+        told.push(("log", exporter.program.stderr().into_bytes()));
         drop(exporter);
+        told.push(("checkpoint", fs::read(self.folder.state()).unwrap()));
+        told.push(("OTLP metrics", self.receiver.body().to_vec()));
+        let needles = self.needles();
+        told.iter().for_each(|(place, bytes)| needles.absent_from(place, bytes));
         self.count_polls(&scrape);
         self.simulator.thaw();
         scrape
+    }
+
+    /// Everybody whom the exporter may have read of lately.
+    fn needles(&self) -> Needles {
+        let at = now();
+        Needles::of(&self.simulator, at - 10 * 60_000, at, &[])
     }
 
     fn compare(&mut self, exporter: &Exporter, at: UnixMillis) -> Result<Scrape, String> {

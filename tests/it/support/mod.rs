@@ -9,6 +9,7 @@ pub(crate) mod expected;
 pub(crate) mod exporter;
 pub(crate) mod exposition;
 pub(crate) mod lasting;
+pub(crate) mod needles;
 pub(crate) mod otlp;
 pub(crate) mod peer;
 pub(crate) mod posts;

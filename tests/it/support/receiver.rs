@@ -45,6 +45,8 @@ pub(crate) struct Export {
 struct Received {
     exports: u64,
     newest: Export,
+    /// The newest export as it came.
+    body: Bytes,
     starts: Starts,
     wrong: Vec<String>,
 }
@@ -78,6 +80,11 @@ impl Receiver {
         self.received.lock().unwrap().newest.clone()
     }
 
+    /// The newest export as it came.
+    pub(crate) fn body(&self) -> Bytes {
+        self.received.lock().unwrap().body.clone()
+    }
+
     /// So far nothing lasting went down, left or moved its start.
     #[track_caller]
     pub(crate) fn is_content(&self) {
@@ -108,7 +115,8 @@ async fn serve(listener: TcpListener, received: Arc<Mutex<Received>>) {
 async fn respond(request: Request<Incoming>, received: &Mutex<Received>) -> Result<Response<Full<Bytes>>, Infallible> {
     // Killed in the middle of a message: there is nothing to be judged.
     let Ok(body) = request.into_body().collect().await else { return Ok(Response::default()) };
-    let read = ExportMetricsServiceRequest::decode(body.to_bytes()).map_err(|error| error.to_string());
+    let body = body.to_bytes();
+    let read = ExportMetricsServiceRequest::decode(body.clone()).map_err(|error| error.to_string());
     let mut received = received.lock().unwrap();
     match read.and_then(|message| Export::read(&message)) {
         Ok(export) => {
@@ -118,7 +126,7 @@ async fn respond(request: Request<Incoming>, received: &Mutex<Received>) -> Resu
             received.wrong.extend(wrong.into_iter().take(room));
             received.exports += 1;
             if export.sent >= received.newest.sent {
-                received.newest = export;
+                (received.newest, received.body) = (export, body);
             }
         }
         Err(why) => received.wrong.push(why),
