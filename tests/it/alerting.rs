@@ -1,5 +1,5 @@
 //! From the upstream to the webhook: the simulated API, the exporter, a real Prometheus with our rules, a real Alertmanager
-//! with our example.
+//! with our example. The same exporters are scraped by one Prometheus and push to another, and both tell the same.
 //!
 //! The rules are loaded as they stand, with windows of hours and days. No hour has to pass: a world stands still two hours
 //! ago until Prometheus knows the counters at rest, and is then moved to the present, as when an upstream was behind. The
@@ -7,6 +7,7 @@
 //! Of the example, the times to wait are shortened, and business hours are set to what a test is about.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use jelou_exporter::simulator::cast::{Cast, Team};
 use jelou_exporter::simulator::story::Story;
@@ -52,9 +53,9 @@ fn always() -> Value {
     json!({ "weekdays": ["sunday:saturday"] })
 }
 
-/// An account: its upstream and its exporter, which has read everything up to two hours ago: a conversation of each team
-/// with each bot, and nobody waits.
-fn account(name: &str, world: SimulatorOptions) -> (Simulator, Exporter) {
+/// An account: its upstream and its exporter, which pushes there and has read everything up to two hours ago: a conversation
+/// of each team with each bot, and nobody waits.
+fn account(name: &str, world: SimulatorOptions, pushed_to: &str) -> (Simulator, Exporter) {
     let cast = world.cast.clone();
     let simulator = simulate(world);
     simulator.freeze_at(now() - AFTERNOON);
@@ -69,6 +70,8 @@ fn account(name: &str, world: SimulatorOptions) -> (Simulator, Exporter) {
         ("poll.count_initial", "false"),
         ("poll.initial_lookback", "4h"),
         ("poll.overlap", "3h"),
+        ("otlp.endpoint", pushed_to),
+        ("otlp.interval", "1s"),
     ];
     let exporter = Exporter::start(&simulator.base_url(), &settings);
     until("it is ready", || exporter.get("/-/ready").status == 200);
@@ -100,16 +103,29 @@ fn good(team: &mut Team) {
     team.silence = 0.0;
 }
 
-/// Prometheus with our rules, scraping these exporters.
-fn prometheus(binary: std::path::PathBuf, exporters: &[&Exporter], alertmanager: &Alertmanager) -> Prometheus {
-    let targets: Vec<_> = exporters.iter().map(|exporter| exporter.address.as_str()).collect();
-    let configuration = json!({
-        "global": { "scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s" },
-        "rule_files": [format!("{}/*.yml", place("grafana/rules").display())],
-        "alerting": { "alertmanagers": [{ "static_configs": [{ "targets": [alertmanager.address] }] }] },
-        "scrape_configs": [{ "job_name": "jelou-exporter", "static_configs": [{ "targets": targets }] }],
-    });
-    Prometheus::configured(binary, &configuration.to_string(), &[])
+/// One way from the exporters to the people.
+struct Chain {
+    webhook: Webhook,
+    alertmanager: Alertmanager,
+    prometheus: Prometheus,
+}
+
+impl Chain {
+    /// Scrapes these exporters, and takes what is pushed.
+    fn start(binary: &Path, manager: &Path, exporters: &[&Exporter]) -> Self {
+        let webhook = Webhook::start();
+        let alertmanager = Alertmanager::start(manager.to_owned(), &example(&webhook, &always()));
+        let targets: Vec<_> = exporters.iter().map(|exporter| exporter.address.as_str()).collect();
+        let configuration = json!({
+            "global": { "scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s" },
+            "rule_files": [format!("{}/*.yml", place("grafana/rules").display())],
+            "alerting": { "alertmanagers": [{ "static_configs": [{ "targets": [alertmanager.address] }] }] },
+            "scrape_configs": [{ "job_name": "jelou-exporter", "static_configs": [{ "targets": targets }] }],
+        });
+        let flags = ["--web.enable-otlp-receiver"];
+        let prometheus = Prometheus::configured(binary.to_owned(), &configuration.to_string(), &flags);
+        Self { webhook, alertmanager, prometheus }
+    }
 }
 
 /// The one number that the expression yields.
@@ -152,15 +168,15 @@ fn customer() -> Story {
 }
 
 #[test]
-fn a_bad_afternoon_and_one_unanswered_customer_page_and_a_good_day_does_not() {
+fn a_bad_afternoon_and_one_unanswered_customer_page_and_a_good_day_does_not_scraped_or_pushed() {
     let (Some(binary), Some(manager)) = (peer("JELOU_TEST_PROMETHEUS"), peer("JELOU_TEST_ALERTMANAGER")) else {
         return;
     };
-    let webhook = Webhook::start();
-    let alertmanager = Alertmanager::start(manager, &example(&webhook, &always()));
-    let (bad_world, bad) = account("bad", day(bad));
-    let (good_world, good) = account("good", day(good));
-    let (one_world, one) = account("one", SimulatorOptions::scripted());
+    let pushed = Chain::start(&binary, &manager, &[]);
+    let endpoint = format!("http://{}/api/v1/otlp", pushed.prometheus.address);
+    let (bad_world, bad) = account("bad", day(bad), &endpoint);
+    let (good_world, good) = account("good", day(good), &endpoint);
+    let (one_world, one) = account("one", SimulatorOptions::scripted(), &endpoint);
     // A good day has its late answers, too.
     for number in 1..=3 {
         let late = Story::new(format!("late-{number}"), now() - number * 20 * MINUTE);
@@ -168,12 +184,17 @@ fn a_bad_afternoon_and_one_unanswered_customer_page_and_a_good_day_does_not() {
     }
     one_world.put(customer());
 
-    let prometheus = prometheus(binary, &[&bad, &good, &one], &alertmanager);
-    for account in ["bad", "good"] {
-        let at_rest = format!("{DECIDED}{{account=\"{account}\"}}[5m]");
-        reaches(&prometheus, &format!("min(count_over_time({at_rest}))"), 2.0);
+    let chains = [Chain::start(&binary, &manager, &[&bad, &good, &one]), pushed];
+    for Chain { prometheus, .. } in &chains {
+        for account in ["bad", "good"] {
+            let at_rest = format!("{DECIDED}{{account=\"{account}\"}}[5m]");
+            reaches(prometheus, &format!("min(count_over_time({at_rest}))"), 2.0);
+        }
     }
     assert_eq!([&bad, &good].map(|exporter| exporter.scrape().total(DECIDED, &[])), [0.0, 0.0]);
+    // Neither knows the exporters by the other's way.
+    let targets = chains.each_ref().map(|chain| chain.prometheus.query("up").unwrap().len());
+    assert_eq!(targets, [3, 0]);
     let present = now() - 2000;
     for world in [&bad_world, &good_world, &one_world] {
         world.freeze_at(present);
@@ -184,14 +205,21 @@ fn a_bad_afternoon_and_one_unanswered_customer_page_and_a_good_day_does_not() {
     let expected = BAD.map(str::to_owned).into();
     assert_eq!(missing(&bad.scrape()), expected);
     assert_eq!(missing(&good.scrape()), BTreeSet::new());
-    the_bad_afternoon_pages(&webhook, &alertmanager, &expected);
-    the_customer_pages(&webhook, &one_world);
-    nothing_pages(&webhook, &prometheus, &good);
+    for chain in &chains {
+        the_bad_afternoon_pages(chain, &expected);
+        the_customer_pages(chain);
+    }
+    assert!(one_world.amend("waits", |story| story.reply = Some(19 * MINUTE as u64)));
+    for chain in &chains {
+        let over = |notice: &Notice| notice.is(WAITS, "one") && !notice.is_firing;
+        until("it resolves", || chain.webhook.notices().iter().any(over));
+        nothing_pages(chain, &good);
+    }
 }
 
 /// The supervisors are told of every team that misses, and of no other; slower alerts add nothing to that.
 #[track_caller]
-fn the_bad_afternoon_pages(webhook: &Webhook, alertmanager: &Alertmanager, expected: &BTreeSet<String>) {
+fn the_bad_afternoon_pages(Chain { webhook, alertmanager, .. }: &Chain, expected: &BTreeSet<String>) {
     let notices = eventually(|| {
         let notices = webhook.notices();
         let paged = firing(&notices, FAST, "bad");
@@ -212,9 +240,9 @@ fn the_bad_afternoon_pages(webhook: &Webhook, alertmanager: &Alertmanager, expec
     });
 }
 
-/// One customer is enough, and it is over when someone answers.
+/// One customer is enough.
 #[track_caller]
-fn the_customer_pages(webhook: &Webhook, world: &Simulator) {
+fn the_customer_pages(Chain { webhook, .. }: &Chain) {
     let notice = eventually(|| {
         let notices = webhook.notices();
         let paged = firing(&notices, WAITS, "one");
@@ -223,14 +251,11 @@ fn the_customer_pages(webhook: &Webhook, world: &Simulator) {
     assert_eq!(notice.receiver, "supervisors");
     assert_eq!(notice.labels["team"], "Atención VIP ⭐");
     assert!(notice.annotations["summary"].contains("has waited 2"), "some twenty minutes: {notice:?}");
-
-    assert!(world.amend("waits", |story| story.reply = Some(19 * MINUTE as u64)));
-    until("it resolves", || webhook.notices().iter().any(|notice| notice.is(WAITS, "one") && !notice.is_firing));
 }
 
 /// Everything was evaluated after all was counted, and nothing was so much as pending.
 #[track_caller]
-fn nothing_pages(webhook: &Webhook, prometheus: &Prometheus, exporter: &Exporter) {
+fn nothing_pages(Chain { webhook, prometheus, .. }: &Chain, exporter: &Exporter) {
     let decided = exporter.scrape().total(DECIDED, &[]);
     assert!(decided > 100.0, "{decided}");
     reaches(prometheus, "sum(account_team:jelou_replies_decided:increase1h{account=\"good\"})", decided);
