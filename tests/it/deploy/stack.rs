@@ -1,12 +1,15 @@
-//! What compose.yaml starts, as far as it can be had without its images: the exporter, Prometheus and the Collector by the
-//! arguments, environment and configurations that stand there. Only addresses are others, and times shorter.
+//! What compose.yaml starts, as far as it can be had without its images: the exporter, Prometheus, Alertmanager and the
+//! Collector by the arguments, environment and configurations that stand there. Only addresses are others, and times shorter.
 
 use std::net::TcpListener;
 use std::process::Command;
 
+use serde_json::json;
 use serde_norway::Value;
 
 use super::files::{document, read, text, texts};
+use crate::rules::{place, yaml};
+use crate::support::alertmanager::Alertmanager;
 use crate::support::exporter::Exporter;
 use crate::support::peer::{Prometheus, peer};
 use crate::support::program::Program;
@@ -68,6 +71,29 @@ fn the_prometheus_of_compose_stores_all_that_the_exporter_has() {
     until("exemplars", || {
         web::get(&prometheus.address, exemplars).is_ok_and(|answer| answer.body.contains("\"conversation_id\""))
     });
+}
+
+#[test]
+fn the_alertmanager_of_compose_shows_who_would_be_told() {
+    let Some(binary) = peer("JELOU_TEST_ALERTMANAGER") else { return };
+    let alertmanager = Alertmanager::start(binary, &yaml(&place("deploy/compose/alertmanager.yml")));
+    let routes = [
+        (
+            json!({ "alertname": "JelouCustomerWaitsTooLong", "severity": "page", "concerns": "customers" }),
+            "supervisors",
+        ),
+        (json!({ "alertname": "JelouExporterAbsent", "severity": "page", "concerns": "exporter" }), "on-call"),
+        (json!({ "alertname": "JelouReloadRefused", "severity": "ticket", "concerns": "exporter" }), "tickets"),
+    ];
+    alertmanager.report(&routes.each_ref().map(|(labels, _)| labels.clone()));
+    for (labels, receiver) in &routes {
+        until(receiver, || {
+            alertmanager
+                .alerts()
+                .iter()
+                .any(|alert| alert["labels"] == *labels && alert["receivers"] == json!([{ "name": receiver }]))
+        });
+    }
 }
 
 #[test]

@@ -161,8 +161,8 @@ fn compose_starts_it_with_settings_that_there_are() {
     Start { arguments, environment, ..Start::default() }.is_usable();
 }
 
-#[test]
-fn systemd_starts_it_with_settings_that_there_are() {
+/// How the service starts it, installed as its first lines say.
+fn by_systemd() -> Start {
     let unit = read("deploy/systemd/jelou-exporter.service");
     let line = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
     let line = line.replace("${STATE_DIRECTORY}", "/data").replace("${CREDENTIALS_DIRECTORY}", "/run/secrets");
@@ -171,5 +171,29 @@ fn systemd_starts_it_with_settings_that_there_are() {
     let config = "api:\n  client_id: '1'\n  account: acme\n".to_owned();
     let files = [("/etc/jelou-exporter/config.yaml", config), ("/run/secrets/client-secret", SECRET.to_owned())];
     let files = files.map(|(path, contents)| (path.to_owned(), contents));
-    Start { arguments: arguments.collect(), files: files.into(), ..Start::default() }.is_usable();
+    Start { arguments: arguments.collect(), files: files.into(), ..Start::default() }
+}
+
+#[test]
+fn systemd_starts_it_with_settings_that_there_are() {
+    by_systemd().is_usable();
+}
+
+/// The settings that the drop-in adds are all it takes: the service is told of no socket otherwise.
+#[test]
+fn systemd_hands_it_the_socket_that_it_listens_on() {
+    let drop_in = read("deploy/systemd/jelou-exporter.service.d/socket.conf");
+    let given = drop_in.lines().filter_map(|line| line.strip_prefix("Environment="));
+    let given =
+        given.map(|pair| pair.split_once('=').unwrap()).map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let mut start = Start { environment: given.collect(), ..by_systemd() };
+    start.is_usable();
+    // As an address of its own would be: this one is not listened on.
+    start.arguments.push("--web.listen-address=127.0.0.1:1".to_owned());
+    let (status, said) = start.check();
+    assert!(status.success() && said.contains("web.listen_address is ignored: web.systemd_socket is on"), "{said}");
+
+    let socket = read("deploy/systemd/jelou-exporter.socket");
+    let listens: Vec<_> = socket.lines().filter_map(|line| line.strip_prefix("ListenStream=")).collect();
+    assert_eq!(listens, [super::words::port().to_string()]);
 }

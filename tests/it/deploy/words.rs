@@ -1,11 +1,13 @@
 //! Names of settings, wherever they are written, and the addresses and versions that several files have to agree on.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
 use jelou_exporter::config::SETTINGS;
 use jelou_exporter::config::settings::setting;
 use jelou_exporter::domain::catalog::FAMILIES;
+use serde_norway::Value;
 
 use super::files::{below, document, documents, path, read, text, texts};
 
@@ -173,5 +175,48 @@ fn addresses_and_versions_are_the_same_everywhere() {
         let manifests = read(&format!("deploy/kubernetes/{file}.yaml"));
         assert!(manifests.contains(&format!("image: jelou-exporter:{version}\n")), "{file}");
     }
-    assert!(path("deploy/systemd/jelou-exporter.service").is_file());
+    for file in ["jelou-exporter.service", "jelou-exporter.socket", "jelou-exporter.service.d/socket.conf"] {
+        assert!(path("deploy/systemd").join(file).is_file(), "{file}");
+    }
+}
+
+/// A policy is for the whole Pod: whatever the program beside the exporter serves is as open as without it.
+#[test]
+fn the_policy_of_the_sidecar_closes_the_port_of_the_exporter_and_no_other() {
+    let manifests = documents(&read("deploy/kubernetes/sidecar.yaml"));
+    let policy = &manifests.iter().find(|object| object["kind"] == "NetworkPolicy").unwrap()["spec"];
+    assert_eq!(texts(&policy["policyTypes"]), ["Ingress"]);
+    let [scrapes, others] = &policy["ingress"].as_sequence().unwrap()[..] else { panic!("{policy:?}") };
+    assert!(scrapes["from"].is_sequence() && others["from"].is_null());
+    for protocol in ["TCP", "UDP", "SCTP"] {
+        let ranges = others["ports"].as_sequence().unwrap().iter().filter(|range| range["protocol"] == protocol);
+        let open: BTreeSet<_> =
+            ranges.flat_map(|range| range["port"].as_u64().unwrap()..=range["endPort"].as_u64().unwrap()).collect();
+        let closed: Vec<_> = (1..=65535).filter(|port| !open.contains(port)).collect();
+        let expected = if protocol == "TCP" { vec![u64::from(port())] } else { Vec::new() };
+        assert_eq!(closed, expected, "{protocol}");
+    }
+}
+
+/// Whoever starts the stack is shown the alerts, and nothing fails for want of somebody who listens.
+#[test]
+fn the_alertmanager_of_compose_is_the_example_and_tells_nobody() {
+    let mut ours = document("deploy/compose/alertmanager.yml");
+    let mut example = document("grafana/alertmanager/alertmanager.yml");
+    let names = |config: &mut Value| {
+        let receivers = config.as_mapping_mut().unwrap().remove("receivers").unwrap();
+        let named = |receiver: &Value| (text(receiver, &["name"]).to_owned(), receiver.as_mapping().unwrap().len());
+        receivers.as_sequence().unwrap().iter().map(named).collect::<Vec<_>>()
+    };
+    let (silent, telling) = (names(&mut ours), names(&mut example));
+    assert!(silent.iter().all(|(_, keys)| *keys == 1), "{silent:?}");
+    assert!(telling.iter().all(|(_, keys)| *keys == 2), "{telling:?}");
+    assert!(silent.iter().map(|(name, _)| name).eq(telling.iter().map(|(name, _)| name)));
+    assert_eq!(ours, example);
+
+    let compose = document("compose.yaml");
+    let service = &compose["services"]["alertmanager"];
+    let flags = texts(&service["command"]);
+    let config = flags.iter().find_map(|flag| flag.strip_prefix("--config.file=")).unwrap();
+    assert!(texts(&service["volumes"]).contains(&format!("./deploy/compose/alertmanager.yml:{config}:ro")));
 }

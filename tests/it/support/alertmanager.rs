@@ -55,13 +55,18 @@ impl Alertmanager {
         assert_eq!(answer.status, 200, "{}", answer.body);
     }
 
-    /// The alerts that it holds and does not tell, because others inhibit them; each by its labels.
+    /// The alerts that it holds, as its API tells them.
+    #[track_caller]
+    pub(crate) fn alerts(&self) -> Vec<Value> {
+        let answer = web::get(&self.address, "/api/v2/alerts").unwrap();
+        serde_json::from_str(&answer.body).unwrap()
+    }
+
+    /// Those that it does not tell, because others inhibit them; each by its labels.
     #[track_caller]
     pub(crate) fn inhibited(&self) -> Vec<Labels> {
-        let answer = web::get(&self.address, "/api/v2/alerts").unwrap();
-        let alerts: Value = serde_json::from_str(&answer.body).unwrap();
         let inhibited = |alert: &&Value| !alert["status"]["inhibitedBy"].as_array().unwrap().is_empty();
-        alerts.as_array().unwrap().iter().filter(inhibited).map(|alert| labels(&alert["labels"])).collect()
+        self.alerts().iter().filter(inhibited).map(|alert| labels(&alert["labels"])).collect()
     }
 }
 
