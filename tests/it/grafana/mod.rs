@@ -2,9 +2,11 @@
 //! the exporter shows, and a real Prometheus answers.
 //!
 //! In reading order: `source` (what a dashboard's source may say), `panels` and `variables` (from source to JSON), `structure`
-//! (what Grafana needs, and a reader), `files` (every expression that there is), `vocabulary` (what the exporter shows),
-//! `expressions` (the one against the other), `live` (asked of a real Prometheus).
+//! (what Grafana needs, and a reader), `conventions` (what people expect of dashboards from elsewhere), `files` (every
+//! expression that there is), `vocabulary` (what the exporter shows), `expressions` (the one against the other), `live` (asked
+//! of a real Prometheus).
 
+mod conventions;
 mod expressions;
 mod files;
 mod live;

@@ -254,6 +254,9 @@ fn series_override(different: &Override) -> Value {
     if let Some(axis) = &different.axis {
         set("custom.axisPlacement", json!(axis));
     }
+    if let Some(reaches) = different.reaches {
+        set("custom.axisSoftMax", json!(reaches));
+    }
     if let Some(fill) = different.fill {
         set("custom.fillOpacity", json!(fill));
     }

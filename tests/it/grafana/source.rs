@@ -129,6 +129,8 @@ pub(super) struct Override {
     pub(super) line: Option<Line>,
     pub(super) unit: Option<String>,
     pub(super) axis: Option<String>,
+    /// How far that axis reaches at least.
+    pub(super) reaches: Option<f64>,
     pub(super) fill: Option<u64>,
 }
 

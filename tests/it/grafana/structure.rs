@@ -55,7 +55,7 @@ fn faults(dashboard: &Dashboard, all: &BTreeMap<String, BTreeSet<String>>) -> Ve
 }
 
 /// Every value under this key, wherever it stands.
-fn collect<'a>(key: &str, json: &'a Value, found: &mut Vec<&'a Value>) {
+pub(super) fn collect<'a>(key: &str, json: &'a Value, found: &mut Vec<&'a Value>) {
     match json {
         Value::Object(fields) => {
             for (name, value) in fields {
