@@ -30,7 +30,7 @@ export function Heatmap({ result, dots, time, width, height, theme, timeZone }) 
   const { cells, rows, place, labels } = native ? nativeCells(result) : classicCells(result);
   const most = Math.max(...cells.map(({ count }) => count));
   const builder = new UPlotConfigBuilder(timeZone);
-  builder.addScale({ scaleKey: 'x', isTime: true, orientation: 0, direction: 1, range: () => [time.from * 1000, time.to * 1000] });
+  builder.addScale({ scaleKey: 'x', isTime: true, orientation: 0, direction: 1, range: () => [time.shown.from * 1000, time.shown.to * 1000] });
   builder.addScale({ scaleKey: 'y', orientation: 1, direction: 1, range: () => rows });
   builder.addAxis({ scaleKey: 'x', isTime: true, placement: 'bottom', theme, timeZone });
   builder.addAxis({

@@ -57,8 +57,8 @@ function Numbers({ panel, data, page, width, height }) {
   ));
 }
 
-function Curves({ panel, data, time, page, width, height }) {
-  const timeRange = { from: dateTime(time.from * 1000), to: dateTime(time.to * 1000) };
+function Curves({ panel, data, time: { shown }, page, width, height }) {
+  const timeRange = { from: dateTime(shown.from * 1000), to: dateTime(shown.to * 1000) };
   return <TimeSeries frames={data} {...{ width, height, timeRange, theme: page.theme, timeZone: page.timeZone }}
     legend={panel.options.legend} options={panel.options} />;
 }

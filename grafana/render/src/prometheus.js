@@ -5,17 +5,18 @@ const STEPS = [1, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600, 7200,
 
 const seconds = (text) => rangeUtil.intervalToSeconds(text);
 
-// The range that a panel shows, and the values of the time variables in it.
+// The range that a panel shows, the one that is asked for (of whole steps), and the values of the time variables in it.
 export function timing(panel, page, width) {
   const span = panel.timeFrom ? seconds(panel.timeFrom) : page.span;
   const least = Math.max(seconds(panel.interval ?? '1s'), page.scrape);
   const wanted = Math.max(least, span / (panel.maxDataPoints ?? width));
   const step = STEPS.find((step) => step >= wanted) ?? wanted;
-  const to = Math.floor((page.to - (panel.timeShift ? seconds(panel.timeShift) : 0)) / step) * step;
+  const end = page.to - (panel.timeShift ? seconds(panel.timeShift) : 0);
+  const to = Math.floor(end / step) * step;
   const variables = {
     __range: `${span}s`, __interval: `${step}s`, __rate_interval: `${Math.max(step + page.scrape, 4 * page.scrape)}s`,
   };
-  return { from: to - Math.ceil(span / step) * step, to, step, variables };
+  return { from: to - Math.ceil(span / step) * step, to, step, variables, shown: { from: end - span, to: end } };
 }
 
 export function interpolate(text, variables) {
