@@ -16,8 +16,8 @@ use super::structure::collect;
 
 /// The units that are used, by their names in Grafana's list of units; a name that is not in it would stand behind each number.
 const UNITS: [&str; 5] = ["none", "short", "s", "bytes", "percentunit"];
-/// A unit of our own: what stands behind the number is meant.
-const OWN_UNITS: [&str; 1] = ["suffix:x"];
+/// Units of our own: what stands behind the number is meant. Of `s` on an axis Grafana makes ticks of 8.33 mins.
+const OWN_UNITS: [&str; 4] = ["suffix:x", "suffix:s", "suffix:min", "suffix:h"];
 
 /// Functions that know that a counter begins again at 0.
 const OF_COUNTERS: [&str; 4] = ["rate", "increase", "irate", "resets"];

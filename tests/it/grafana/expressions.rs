@@ -11,16 +11,10 @@ use super::files::{self, Expression};
 use super::vocabulary::{self, FREE, Known, Vocabulary};
 
 /// Families that no dashboard and no rule asks for, and why that is as it should be.
-const UNUSED: [(&str, &str); 2] = [
-    (
-        "jelou_exporter_http_connections_dropped_total",
-        "the log tells when it begins to move; who sends the connections is seen elsewhere",
-    ),
-    (
-        "jelou_exporter_config_last_reload_success_timestamp_seconds",
-        "whether the last one holds is what matters; since when, whoever looks into it asks by himself",
-    ),
-];
+const UNUSED: [(&str, &str); 1] = [(
+    "jelou_exporter_http_connections_dropped_total",
+    "the log tells when it begins to move; who sends the connections is seen elsewhere",
+)];
 
 /// What Grafana puts in for its own variables, and a dashboard for those with values that only Prometheus knows.
 const GIVEN: [(&str, &str); 9] = [
@@ -35,7 +29,7 @@ const GIVEN: [(&str, &str); 9] = [
     ("datasource", "uid"),
 ];
 
-static SHOWN: LazyLock<Vocabulary> = LazyLock::new(vocabulary::shown);
+pub(super) static SHOWN: LazyLock<Vocabulary> = LazyLock::new(vocabulary::shown);
 
 /// The text with every `$variable` replaced, or which of them stands for nothing.
 pub(super) fn substitute(text: &str, values: &BTreeMap<String, String>) -> Result<String, String> {
@@ -237,9 +231,9 @@ impl Asked {
                 }
             }
         }
-        let (rules, recorded): (Vec<_>, Vec<_>) =
-            files::rules().into_iter().map(|rule| (rule.expression, rule.record)).unzip();
-        Self { dashboards, rules, recorded: recorded.into_iter().flatten().collect(), wrong }
+        let all = files::rules();
+        let recorded = all.iter().filter(|rule| !rule.alert).map(|rule| rule.name.clone()).collect();
+        Self { dashboards, rules: all.into_iter().map(|rule| rule.expression).collect(), recorded, wrong }
     }
 
     /// What is wrong with the expressions that hold this text, the exporter showing this; and what they use.

@@ -1,5 +1,6 @@
 //! Every file in `grafana/`, and every expression in it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -64,6 +65,12 @@ pub(super) fn dashboards() -> Vec<Dashboard> {
     json.filter(|file| file.json.get("panels").is_some()).collect()
 }
 
+/// The data sources that Grafana is given.
+pub(super) fn provisioned_sources() -> Value {
+    let path = folder().join("provisioning/datasources/jelou.yaml");
+    serde_norway::from_str(&read(&path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
 /// The queries of the panels, without those of variables and annotations.
 pub(super) fn queries(dashboard: &Dashboard) -> impl Iterator<Item = (&Value, &Value)> {
     let targets = |panel: &'_ Value| panel["targets"].as_array().map_or(0, Vec::len);
@@ -100,9 +107,13 @@ pub(super) fn of_dashboard(dashboard: &Dashboard) -> Vec<Expression> {
 
 /// A rule of Prometheus.
 pub(super) struct Rule {
+    /// Of the alert, or of the series that is recorded.
+    pub(super) name: String,
+    /// An alerting rule, not a recording one.
+    pub(super) alert: bool,
     pub(super) expression: Expression,
-    /// The name of the series that a recording rule makes.
-    pub(super) record: Option<String>,
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) annotations: BTreeMap<String, String>,
 }
 
 /// Every rule of every YAML file that has groups of them.
@@ -117,7 +128,12 @@ pub(super) fn rules() -> Vec<Rule> {
             let title = called("alert").or_else(|| called("record")).unwrap_or_default();
             let text = called("expr").unwrap_or_else(|| panic!("{name}: {title} has no expression"));
             let expression = Expression { place: format!("{name}: {title}"), text, legend: String::new() };
-            rules.push(Rule { expression, record: called("record") });
+            let texts = |key: &str| {
+                let fields = rule[key].as_object().into_iter().flatten();
+                fields.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect()
+            };
+            let (alert, labels, annotations) = (rule["alert"].is_string(), texts("labels"), texts("annotations"));
+            rules.push(Rule { name: title, alert, expression, labels, annotations });
         }
     }
     rules

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jelou_exporter::domain::distribution::EXEMPLAR_LABEL;
 use jelou_exporter::domain::time::UnixMillis;
 use jelou_exporter::simulator::story::Story;
 use jelou_exporter::simulator::{Simulator, SimulatorOptions};
@@ -24,6 +25,8 @@ enum Way {
     ScrapedByOld,
     /// Pushed by OTLP into Prometheus 3.
     Pushed,
+    /// The same with exponential histograms, which are all native there: no `_bucket`, `_count` or `_sum`.
+    PushedExponential,
 }
 
 /// Nothing of what is asked for lies so far back, or it is not there this way.
@@ -37,13 +40,20 @@ struct Empty {
 }
 
 /// Queries that rightly find nothing in a world of seconds.
-const EMPTY: [Empty; 4] = [
+const EMPTY: [Empty; 5] = [
     Empty {
         dashboard: "jelou-overview",
         panel: "Conversations started, by origin",
         query: "offset 1w",
-        ways: &[Way::Scraped, Way::ScrapedByOld, Way::Pushed],
+        ways: &[Way::Scraped, Way::ScrapedByOld, Way::Pushed, Way::PushedExponential],
         why: "nothing is a week old",
+    },
+    Empty {
+        dashboard: "jelou-team",
+        panel: "Replies by waiting time",
+        query: "increase",
+        ways: &[Way::PushedExponential],
+        why: "exponential histograms have no classic buckets",
     },
     Empty {
         dashboard: "jelou-team",
@@ -56,7 +66,7 @@ const EMPTY: [Empty; 4] = [
         dashboard: "jelou-exporter",
         panel: "Memory",
         query: "process_",
-        ways: &[Way::Pushed],
+        ways: &[Way::Pushed, Way::PushedExponential],
         why: "what the kernel tells of the process is not pushed",
     },
     Empty {
@@ -70,6 +80,9 @@ const EMPTY: [Empty; 4] = [
 
 /// What stands for time in a world of seconds.
 const TIMES: [(&str, &str); 4] = [("__range", "2m"), ("window", "2m"), ("__interval", "5s"), ("__rate_interval", "1m")];
+
+/// A Prometheus without it keeps no dots.
+const EXEMPLARS: &str = "--enable-feature=exemplar-storage";
 
 /// How much of the past a graph shows, seconds.
 const SHOWN: i64 = 120;
@@ -92,6 +105,16 @@ fn bustle(simulator: &Simulator) {
             _ => story,
         });
     }
+}
+
+/// Whether some of the dots that this query asks for tell their conversation.
+fn ask_for_dots(prometheus: &Prometheus, target: &Value, values: &BTreeMap<String, String>) -> Result<(), String> {
+    let (expression, end) = (web::escape(&substitute(target["expr"].as_str().unwrap(), values)?), now().seconds() + 60);
+    let path = format!("/api/v1/query_exemplars?query={expression}&start={}&end={end}", end - 7 * 86_400);
+    let rows = prometheus.rows(&path)?;
+    let mut dots = rows.iter().filter_map(|(_, row)| row["exemplars"].as_array()).flatten();
+    let tells = dots.any(|dot| dot["labels"][EXEMPLAR_LABEL].as_str().is_some_and(|id| !id.is_empty()));
+    if tells { Ok(()) } else { Err(format!("no dots, or none with {EXEMPLAR_LABEL}")) }
 }
 
 /// What a query of a panel yields: how many series with a number, or why none.
@@ -145,6 +168,12 @@ fn faults(prometheus: &Prometheus, dashboard: &Dashboard, way: Way) -> Vec<Strin
             (Ok(_), _) => {}
             (Err(error), _) => wrong.push(format!("{error}: {place}")),
         }
+        if target["exemplar"] == true
+            && listed.is_none()
+            && let Err(error) = ask_for_dots(prometheus, target, &values)
+        {
+            wrong.push(format!("{error}: {place}"));
+        }
     }
     for variable in dashboard.variables() {
         let Some((selector, label)) = files::label_values(variable) else { continue };
@@ -170,7 +199,9 @@ fn check(variable: &str, way: Way) {
     let simulator = simulate(SimulatorOptions { per_hour: 60.0, history: 3 * 3_600_000, ..SimulatorOptions::demo() });
     let state = Scratch::new();
     let start = |endpoint: &str| {
+        let histograms = if way == Way::PushedExponential { "exponential" } else { "explicit" };
         let settings = [
+            ("otlp.histograms", histograms.to_owned()),
             ("state.path", state.state()),
             ("otlp.endpoint", endpoint.to_owned()),
             ("otlp.interval", "500ms".to_owned()),
@@ -189,14 +220,14 @@ fn check(variable: &str, way: Way) {
         Way::Scraped => {
             let exporter = start(nowhere);
             let settings = "scrape_native_histograms: true, always_scrape_classic_histograms: true,";
-            (Prometheus::scraping(binary, Some(&exporter.address), settings, &[]), exporter)
+            (Prometheus::scraping(binary, Some(&exporter.address), settings, &[EXEMPLARS]), exporter)
         }
         Way::ScrapedByOld => {
             let exporter = start(nowhere);
-            (Prometheus::start(binary, Some(&exporter.address), &[]), exporter)
+            (Prometheus::start(binary, Some(&exporter.address), &[EXEMPLARS]), exporter)
         }
-        Way::Pushed => {
-            let prometheus = Prometheus::start(binary, None, &["--web.enable-otlp-receiver"]);
+        Way::Pushed | Way::PushedExponential => {
+            let prometheus = Prometheus::start(binary, None, &[EXEMPLARS, "--web.enable-otlp-receiver"]);
             let exporter = start(&format!("http://{}/api/v1/otlp", prometheus.address));
             (prometheus, exporter)
         }
@@ -230,4 +261,37 @@ fn every_panel_answers_when_scraped_by_prometheus_2() {
 #[test]
 fn every_panel_answers_when_pushed() {
     check("JELOU_TEST_PROMETHEUS", Way::Pushed);
+}
+
+#[test]
+fn every_panel_answers_when_pushed_with_exponential_histograms() {
+    check("JELOU_TEST_PROMETHEUS", Way::PushedExponential);
+}
+
+/// The first start is none that anyone has to know of; the next counts whether the series goes on or another instance, with
+/// a state of its own, takes over, as in a new Pod.
+#[test]
+fn starts_are_counted_of_whichever_instance() {
+    let Some(binary) = peer("JELOU_TEST_PROMETHEUS") else { return };
+    let simulator = simulate(SimulatorOptions::demo());
+    let prometheus = Prometheus::start(binary, None, &["--web.enable-otlp-receiver"]);
+    let endpoint = format!("http://{}/api/v1/otlp", prometheus.address);
+    let dashboards = files::dashboards();
+    let (values, mut of_panels) = (choices(&[]).pop().unwrap(), dashboards.iter().flat_map(files::queries));
+    let (_, target) = of_panels.find(|(panel, _)| panel["title"] == "Starts and reloads").unwrap();
+    let expression = substitute(target["expr"].as_str().unwrap(), &values).unwrap();
+    let (one, other) = (Scratch::new(), Scratch::new());
+    for (state, wanted) in [(&one, "0"), (&one, "1"), (&other, "2"), (&other, "3")] {
+        let state = state.state();
+        let settings = [("state.path", &*state), ("otlp.endpoint", &endpoint), ("otlp.interval", "200ms")];
+        let _exporter = Exporter::start(&simulator.base_url(), &settings);
+        eventually(|| {
+            let counted = prometheus.query(&expression)?;
+            if counted.iter().any(|(_, value)| value == wanted) {
+                Ok(())
+            } else {
+                Err(format!("{wanted}: {counted:?}"))
+            }
+        });
+    }
 }

@@ -1,16 +1,21 @@
 //! The dashboards and rules in `grafana/`: dashboards are made from their sources; what they and the rules ask for is what
 //! the exporter shows, and a real Prometheus answers.
 //!
-//! In reading order: `source` (what a dashboard's source may say), `panels` and `variables` (from source to JSON), `structure`
-//! (what Grafana needs, and a reader), `conventions` (what people expect of dashboards from elsewhere), `files` (every
-//! expression that there is), `vocabulary` (what the exporter shows), `expressions` (the one against the other), `live` (asked
-//! of a real Prometheus).
+//! In reading order: `source` (what a dashboard's source may say), `promql` (its short forms), `panels` and `variables` (from
+//! source to JSON), `structure` (what Grafana needs, and a reader), `conventions` (what people expect of dashboards from
+//! elsewhere), `links` (where a click leads), `alerts` (what is written over the curves), `colours`, `files` (every expression
+//! that there is), `vocabulary` (what the exporter shows), `expressions` (the one against the other), `live` (asked of a real
+//! Prometheus).
 
+mod alerts;
+mod colours;
 mod conventions;
 mod expressions;
 mod files;
+mod links;
 mod live;
 mod panels;
+mod promql;
 mod source;
 mod structure;
 mod variables;

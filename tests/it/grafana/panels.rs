@@ -4,26 +4,16 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value, json};
 
-use super::source::{Column, Dashboard, Kind, Line, Link, Override, Panel, Query, Step};
+use super::links;
+use super::promql::expand;
+use super::source::{Column, Dashboard, Kind, Line, Override, Panel, Query, Step};
 use super::variables;
+
+/// What has to be said of every bar.
+const ESTIMATED: &str = "Prometheus estimates the counts from its samples, so a bar may be off by a part of one and is shown in whole ones.";
 
 /// The data source of everything.
 pub(super) static DATASOURCE: LazyLock<Value> = LazyLock::new(|| json!({"type": "prometheus", "uid": "${datasource}"}));
-
-/// What the variables choose; how it is written in a source, and written out.
-const CHOSEN: [(&str, &str); 3] = [
-    ("{S", r#"{job=~"$job",account=~"$account",team=~"$team",bot=~"$bot""#),
-    ("{A", r#"{job=~"$job",account=~"$account""#),
-    ("{J", r#"{job=~"$job""#),
-];
-
-/// The label of an exemplar.
-const CONVERSATION: &str = jelou_exporter::domain::distribution::EXEMPLAR_LABEL;
-
-/// The expression with its selectors written out.
-pub(super) fn expand(expr: &str) -> String {
-    CHOSEN.iter().fold(expr.to_owned(), |expr, (short, long)| expr.replace(short, long))
-}
 
 /// A dashboard as Grafana reads it.
 pub(super) fn dashboard(source: &Dashboard) -> Value {
@@ -40,19 +30,18 @@ pub(super) fn dashboard(source: &Dashboard) -> Value {
                 (left, top) = (0, top + row.height);
             }
             let grid = json!({"x": left, "y": top, "w": panel.width, "h": row.height});
-            panels.push(draw(panel, panels.len() + 1, &grid));
+            panels.push(draw(source, panel, panels.len() + 1, &grid));
             left += panel.width;
         }
         top += row.height;
     }
-    let of_customers = source.variables.iter().any(|name| name == "team");
     json!({
         "id": null, "uid": source.uid, "title": source.title, "description": source.description, "tags": ["jelou"],
         "schemaVersion": 39, "version": 1, "editable": false, "graphTooltip": 1, "timezone": "", "weekStart": "",
         "fiscalYearStartMonth": 0, "liveNow": false, "refresh": "1m", "time": {"from": "now-24h", "to": "now"},
         "timepicker": {},
         "templating": {"list": source.variables.iter().map(|name| variables::declare(name)).collect::<Vec<_>>()},
-        "annotations": {"list": if of_customers { vec![alerts()] } else { Vec::new() }},
+        "annotations": {"list": [alerts(source)]},
         "links": [{
             "type": "dashboards", "tags": ["jelou"], "title": "Jelou", "icon": "external link", "tooltip": "", "url": "",
             "asDropdown": false, "includeVars": true, "keepTime": true, "targetBlank": false,
@@ -61,20 +50,29 @@ pub(super) fn dashboard(source: &Dashboard) -> Value {
     })
 }
 
-/// When which alert fired, over every curve.
-fn alerts() -> Value {
+/// When which alert fired, over every curve: those of whatever is chosen, and those that are not so particular, as the
+/// alerts on an exporter, which bear no team, are about every team.
+fn alerts(source: &Dashboard) -> Value {
+    let chosen = ["job", "account", "team"].into_iter().filter(|name| source.variables.iter().any(|has| has == name));
+    let mut matchers: Vec<_> = chosen.map(|name| format!("{name}=~\"${name}|\"")).collect();
+    let of_customers = source.variables.iter().any(|name| name == "team");
+    if !of_customers {
+        matchers.push("concerns=\"exporter\"".to_owned());
+    }
     json!({
         "name": "Alerts", "enable": true, "hide": false, "iconColor": "red", "datasource": *DATASOURCE,
         "target": {
             "refId": "Alerts", "interval": "60s",
-            "expr": r#"ALERTS{alertname=~"Jelou.+",alertstate="firing",account=~"$account"}"#,
+            "expr": format!("ALERTS{{alertname=~\"Jelou.+\",alertstate=\"firing\",{}}}", matchers.join(",")),
         },
-        "titleFormat": "{{alertname}}", "textFormat": "{{team}}",
+        "titleFormat": "{{alertname}}", "textFormat": if of_customers { "{{team}}" } else { "{{account}}" },
     })
 }
 
-fn draw(panel: &Panel, id: usize, grid: &Value) -> Value {
-    let description = [Some(panel.asks.as_str()), panel.means.as_deref()].into_iter().flatten().collect::<Vec<_>>();
+fn draw(source: &Dashboard, panel: &Panel, id: usize, grid: &Value) -> Value {
+    let estimated = (panel.kind == Kind::Bars).then_some(ESTIMATED);
+    let description = [Some(panel.asks.as_str()), panel.means.as_deref(), estimated];
+    let description = description.into_iter().flatten().collect::<Vec<_>>();
     let mut drawn = json!({
         "id": id, "title": panel.title, "description": description.join(" "), "gridPos": grid,
         "type": match panel.kind {
@@ -87,7 +85,7 @@ fn draw(panel: &Panel, id: usize, grid: &Value) -> Value {
         },
         "datasource": *DATASOURCE,
         "targets": targets(panel),
-        "fieldConfig": {"defaults": defaults(panel), "overrides": overrides(panel)},
+        "fieldConfig": {"defaults": defaults(panel), "overrides": overrides(source, panel)},
         "options": options(panel),
     });
     let transformations =
@@ -111,7 +109,6 @@ fn targets(panel: &Panel) -> Vec<Value> {
         expr: column.expr.clone(),
         legend: String::new(),
         instant: true,
-        exemplars: false,
         format: Some("table".to_owned()),
     });
     let queries = panel.queries.iter().cloned().chain(of_columns);
@@ -120,7 +117,7 @@ fn targets(panel: &Panel) -> Vec<Value> {
         json!({
             "refId": reference(at), "datasource": *DATASOURCE, "editorMode": "code", "expr": expand(&query.expr),
             "legendFormat": query.legend, "instant": instant, "range": !instant,
-            "exemplar": query.exemplars || panel.kind == Kind::Heatmap && panel.exemplars,
+            "exemplar": panel.exemplars,
             "format": query.format.unwrap_or_else(|| "time_series".to_owned()),
         })
     };
@@ -139,16 +136,21 @@ fn thresholds(steps: &[Step]) -> Value {
     json!({"mode": "absolute", "steps": steps})
 }
 
+/// What colours a series that has no colour of its own. Grafana's palettes give anyone red and green, which mean something
+/// here: a series is blue, or of the colour that its newest value has.
+fn color(panel: &Panel) -> Value {
+    match panel.kind {
+        Kind::Barchart => json!({"mode": "fixed", "fixedColor": "blue"}),
+        Kind::Timeseries if panel.steps.is_empty() || panel.lines => json!({"mode": "shades", "fixedColor": "blue"}),
+        Kind::Bars => json!({"mode": "shades", "fixedColor": "blue"}),
+        Kind::Timeseries => json!({"mode": "thresholds", "seriesBy": "last"}),
+        Kind::Stat | Kind::Bargauge | Kind::Heatmap | Kind::Table => json!({"mode": "thresholds"}),
+    }
+}
+
 fn defaults(panel: &Panel) -> Value {
-    let series = matches!(panel.kind, Kind::Timeseries | Kind::Bars | Kind::Barchart);
-    let color = if series { "palette-classic" } else { "thresholds" };
-    let color = if panel.kind == Kind::Barchart {
-        json!({"mode": "fixed", "fixedColor": "blue"})
-    } else {
-        json!({"mode": color})
-    };
     let mut defaults = json!({
-        "unit": panel.unit, "thresholds": thresholds(&panel.steps), "color": color, "custom": custom(panel),
+        "unit": panel.unit, "thresholds": thresholds(&panel.steps), "color": color(panel), "custom": custom(panel),
     });
     if !panel.words.is_empty() {
         let words: Map<_, _> =
@@ -156,7 +158,8 @@ fn defaults(panel: &Panel) -> Value {
         defaults["mappings"] = json!([{"type": "value", "options": words}]);
     }
     for (key, value) in [
-        ("decimals", panel.decimals.map(|decimals| json!(decimals))),
+        // Bars are of things that there is no half of.
+        ("decimals", panel.decimals.or((panel.kind == Kind::Bars).then_some(0)).map(|decimals| json!(decimals))),
         ("min", panel.min.or((panel.kind == Kind::Bars).then_some(0.0)).map(|min| json!(min))),
         ("max", panel.max.map(|max| json!(max))),
         ("noValue", panel.none.as_ref().map(|none| json!(none))),
@@ -207,31 +210,15 @@ fn custom_of_kind(panel: &Panel) -> Value {
     }
 }
 
-fn overrides(panel: &Panel) -> Vec<Value> {
+fn overrides(source: &Dashboard, panel: &Panel) -> Vec<Value> {
     let mut overrides: Vec<_> = panel.overrides.iter().map(series_override).collect();
     overrides.extend(panel.columns.iter().filter(|column| column.label.is_none()).map(column_override));
     if let Some(by) = &panel.by {
         let mut properties = vec![json!({"id": "custom.width", "value": 180})];
-        properties.extend(panel.link.iter().map(|link| json!({"id": "links", "value": [link_of_row(link)]})));
+        properties.extend(panel.link.iter().map(|link| json!({"id": "links", "value": [links::of_row(source, link)]})));
         overrides.push(json!({"matcher": {"id": "byName", "options": capital(by)}, "properties": properties}));
     }
-    if panel.exemplars {
-        let link = json!({
-            "title": "The conversation", "url": "${conversation_url:raw}${__value.raw}", "targetBlank": true,
-        });
-        let properties = json!([{"id": "links", "value": [link]}]);
-        overrides.push(json!({"matcher": {"id": "byName", "options": CONVERSATION}, "properties": properties}));
-    }
     overrides
-}
-
-/// To another dashboard, or to this one with one value chosen, with everything else that is chosen here.
-fn link_of_row(link: &Link) -> Value {
-    let kept = ["datasource", "job", "account", "team", "bot", "window", "promise"];
-    let kept = kept.iter().filter(|name| **name != link.variable).map(|name| format!("&${{{name}:queryparam}}"));
-    let (to, variable) = (&link.to, &link.variable);
-    let url = format!("/d/{to}/{to}?${{__url_time_range}}&var-{variable}=${{__value.raw:percentencode}}");
-    json!({"title": link.title, "url": url + &kept.collect::<String>(), "targetBlank": false})
 }
 
 fn series_override(different: &Override) -> Value {
@@ -260,7 +247,12 @@ fn series_override(different: &Override) -> Value {
     if let Some(fill) = different.fill {
         set("custom.fillOpacity", json!(fill));
     }
-    json!({"matcher": {"id": "byName", "options": different.of}, "properties": properties})
+    let matcher = match (&different.of, &different.like) {
+        (Some(name), None) => json!({"id": "byName", "options": name}),
+        (None, Some(regex)) => json!({"id": "byRegexp", "options": regex}),
+        _ => panic!("an override is `of` a series or of those that are `like` something"),
+    };
+    json!({"matcher": matcher, "properties": properties})
 }
 
 fn column_override(column: &Column) -> Value {
@@ -313,7 +305,9 @@ fn capital(word: &str) -> String {
 
 fn options(panel: &Panel) -> Value {
     let reduce = json!({"calcs": ["lastNotNull"], "fields": "", "values": false});
-    let legend = json!({"showLegend": true, "displayMode": "list", "placement": "bottom", "calcs": []});
+    // Where the newest value colours a series, it is told beside its name.
+    let calcs: &[&str] = if color(panel)["seriesBy"] == "last" { &["lastNotNull"] } else { &[] };
+    let legend = json!({"showLegend": true, "displayMode": "list", "placement": "bottom", "calcs": calcs});
     match panel.kind {
         Kind::Stat => json!({
             "reduceOptions": reduce, "colorMode": "value", "graphMode": if panel.graph { "area" } else { "none" },

@@ -86,7 +86,7 @@ pub(super) struct Panel {
     pub(super) from: Option<String>,
     /// How far that range lies back.
     pub(super) shift: Option<String>,
-    /// Dots of single conversations, with a way to each.
+    /// Of a heat map: dots of single conversations. The way to each is the data source's, see `links`.
     #[serde(default)]
     pub(super) exemplars: bool,
     #[serde(default)]
@@ -114,17 +114,17 @@ pub(super) struct Query {
     pub(super) legend: String,
     #[serde(default)]
     pub(super) instant: bool,
-    #[serde(default)]
-    pub(super) exemplars: bool,
     pub(super) format: Option<String>,
 }
 
-/// What is different about one series.
+/// What is different about one series, or some.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Override {
     /// Its legend.
-    pub(super) of: String,
+    pub(super) of: Option<String>,
+    /// A regular expression for legends, between slashes.
+    pub(super) like: Option<String>,
     pub(super) colour: Option<String>,
     pub(super) line: Option<Line>,
     pub(super) unit: Option<String>,

@@ -1,14 +1,15 @@
 //! What Grafana needs of a dashboard that is provisioned from a file, and what a reader needs of a panel.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jelou_exporter::domain::catalog::{FAMILIES, Family};
 use serde_json::Value;
 
 use super::files::{self, Dashboard};
+use super::links::{self, Variables};
 
 /// What is wrong with a dashboard, the others having these variables.
-fn faults(dashboard: &Dashboard, all: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
+fn faults(dashboard: &Dashboard, all: &Variables) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut expect = |holds: bool, what: &str| {
         if !holds {
@@ -44,10 +45,16 @@ fn faults(dashboard: &Dashboard, all: &BTreeMap<String, BTreeSet<String>>) -> Ve
         let asked = [format!("${name}"), format!("${{{name}")].iter().any(|way| text.contains(way));
         expect(asked, &format!("the variable {name} is not used"));
     }
-    let mut links = Vec::new();
-    collect("url", json, &mut links);
-    for link in links.iter().filter_map(|link| link.as_str()).filter(|link| link.starts_with("/d/")) {
-        expect(leads(link, all), &format!("{link} leads nowhere"));
+    let mut urls = Vec::new();
+    collect("url", json, &mut urls);
+    for url in urls.iter().filter_map(|url| url.as_str()).filter(|url| url.starts_with("/d/")) {
+        let fault = links::fault(url, &all[uid], all);
+        expect(fault.is_none(), &format!("{url} {}", fault.unwrap_or_default()));
+    }
+    for annotation in json["annotations"]["list"].as_array().unwrap() {
+        for name in unchosen(annotation["target"]["expr"].as_str().unwrap_or_default()) {
+            expect(false, &format!("an annotation asks for {name} whatever the variables choose"));
+        }
     }
     wrong.extend(grid_faults(dashboard));
     wrong.extend(dashboard.panels().flat_map(|panel| panel_faults(dashboard, panel)));
@@ -68,17 +75,6 @@ pub(super) fn collect<'a>(key: &str, json: &'a Value, found: &mut Vec<&'a Value>
         Value::Array(values) => values.iter().for_each(|value| collect(key, value, found)),
         _ => {}
     }
-}
-
-/// Whether there is such a dashboard and the variables that the link sets.
-fn leads(link: &str, all: &BTreeMap<String, BTreeSet<String>>) -> bool {
-    let (path, query) = link.split_once('?').unwrap_or((link, ""));
-    let Some(variables) = path.split('/').nth(2).and_then(|uid| all.get(uid)) else { return false };
-    query.split('&').all(|part| {
-        let set = part.strip_prefix("var-").and_then(|rest| rest.split_once('=')).map(|(name, _)| name);
-        let kept = part.strip_prefix("${").and_then(|rest| rest.strip_suffix(":queryparam}"));
-        part == "${__url_time_range}" || set.or(kept).is_some_and(|name| variables.contains(name))
-    })
 }
 
 /// Panels of one number each, side by side, within 24 columns.
@@ -115,6 +111,20 @@ fn panel_faults(dashboard: &Dashboard, panel: &Value) -> Vec<String> {
     let mut colours = Vec::new();
     collect("steps", &panel["fieldConfig"], &mut colours);
     expect(!colours.is_empty(), "has no thresholds");
+    let is_curve = ["timeseries", "barchart"].iter().any(|kind| panel["type"] == *kind);
+    expect(
+        !is_curve || !["s", "m", "h"].iter().any(|unit| defaults["unit"] == *unit),
+        "has an axis of seconds in hundreds, so ticks of 8.33 mins: `suffix:min` and / 60, or `suffix:s`",
+    );
+    expect(
+        panel["type"] != "timeseries" || defaults["unit"] != "percentunit" || defaults["decimals"] != 0,
+        "has an axis of whole ones, so no tick between 0 and 100 %",
+    );
+    let counts = defaults["custom"]["drawStyle"] == "bars";
+    expect(!counts || defaults["decimals"] == 0, "has bars of parts of people");
+    // `short` writes 1500 as 2 K then.
+    expect(!counts || defaults["unit"] == "none", "has bars of another unit than `none`");
+    expect(!counts || description.contains("estimates"), "does not say that its counts are estimated");
     for color in colours.iter().filter_map(|steps| steps.as_array()).filter(|steps| steps.len() > 1).flatten() {
         let color = text(&color["color"]);
         let told = description.to_lowercase().contains(&color) || ["transparent", "text"].contains(&&*color);
@@ -172,7 +182,6 @@ fn override_faults(dashboard: &Dashboard, panel: &Value) -> Vec<String> {
     collect("renameByName", panel, &mut renamed);
     let columns = renamed.iter().filter_map(|names| names.as_object()).flat_map(|names| names.values());
     names.extend(columns.filter_map(|name| name.as_str().map(str::to_owned)));
-    names.insert(jelou_exporter::domain::distribution::EXEMPLAR_LABEL.to_owned());
     // What `{{result}}` becomes is a value of the label, and these are checked where expressions are.
     let open = names.iter().any(|name| name.contains("{{"));
     let matchers = panel["fieldConfig"]["overrides"].as_array().unwrap().iter().map(|with| &with["matcher"]);
@@ -181,17 +190,10 @@ fn override_faults(dashboard: &Dashboard, panel: &Value) -> Vec<String> {
     lost.map(|name| format!("{}: {}: nothing is called {name}", dashboard.name, panel["title"])).collect()
 }
 
-fn variables_by_uid(dashboards: &[Dashboard]) -> BTreeMap<String, BTreeSet<String>> {
-    let names = |dashboard: &Dashboard| {
-        dashboard.variables().iter().map(|variable| variable["name"].as_str().unwrap().to_owned()).collect()
-    };
-    dashboards.iter().map(|one| (one.json["uid"].as_str().unwrap().to_owned(), names(one))).collect()
-}
-
 #[test]
 fn dashboards_are_as_grafana_and_readers_need_them() {
     let dashboards = files::dashboards();
-    let all = variables_by_uid(&dashboards);
+    let all = links::variables(&dashboards);
     assert_eq!(all.keys().collect::<Vec<_>>(), ["jelou-exporter", "jelou-overview", "jelou-team"]);
     let wrong: Vec<_> = dashboards.iter().flat_map(|dashboard| faults(dashboard, &all)).collect();
     assert!(wrong.is_empty(), "{} faults:\n{}", wrong.len(), wrong.join("\n"));
@@ -200,12 +202,19 @@ fn dashboards_are_as_grafana_and_readers_need_them() {
 #[test]
 fn faults_in_dashboards_are_named() {
     let dashboards = files::dashboards();
-    let all = variables_by_uid(&dashboards);
+    let all = links::variables(&dashboards);
     let overview = dashboards.iter().find(|dashboard| dashboard.json["uid"] == "jelou-overview").unwrap();
     let first =
         |json: &Value| json["panels"].as_array().unwrap().iter().position(|panel| panel["type"] == "stat").unwrap();
     type Damage = (&'static str, fn(&mut Value, usize));
-    let damages: [Damage; 11] = [
+    let damages: [Damage; 13] = [
+        ("an annotation asks for jelou_up", |json, _| {
+            json["annotations"]["list"][0]["target"]["expr"] = "jelou_up{job=~\"$job\"}".into();
+        }),
+        ("has an axis of seconds", |json, at| {
+            json["panels"][at]["type"] = "timeseries".into();
+            json["panels"][at]["fieldConfig"]["defaults"]["unit"] = "s".into();
+        }),
         ("asks for jelou_conversations_waiting whatever", |json, at| {
             json["panels"][at]["targets"][0]["expr"] = "sum(jelou_conversations_waiting{job=~\"$job\"})".into();
         }),

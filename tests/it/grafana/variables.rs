@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::panels::{DATASOURCE, expand};
+use super::panels::DATASOURCE;
+use super::promql::expand;
 
 /// The declaration of a variable.
 pub(super) fn declare(name: &str) -> Value {

@@ -7,6 +7,7 @@ use jelou_exporter::domain::conversation::{Origin, Reason, State};
 use jelou_exporter::domain::label::LabelValue;
 use jelou_exporter::simulator::{Simulator, SimulatorOptions};
 
+use super::files;
 use crate::support::exporter::Exporter;
 use crate::support::exposition::Scrape;
 use crate::support::scratch::Scratch;
@@ -102,6 +103,9 @@ impl Vocabulary {
         let text = |word: &str| word.to_owned();
         let mut alerts: Known = FREE.iter().map(|label| (text(label), BTreeSet::new())).collect();
         alerts.insert(text("alertstate"), [text("pending"), text("firing")].into());
+        for (label, value) in files::rules().into_iter().filter(|rule| rule.alert).flat_map(|rule| rule.labels) {
+            alerts.entry(label).or_default().insert(value);
+        }
         self.series.insert(text("ALERTS"), alerts);
         self.series.insert(text("up"), Known::new());
         for known in self.series.values_mut() {
