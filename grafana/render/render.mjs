@@ -2,12 +2,15 @@
 //
 // prometheus=URL (default http://127.0.0.1:9090), from=24h, to=now or Unix seconds, scrape=1m (the scrape interval),
 // width=1600, chromium=PATH, and var-NAME=VALUE for variables. The time zone is that of the environment variable TZ.
+// Beside the picture, drawn.json keeps the hash of the dashboard, by which a test knows a picture that is out of date.
 import { execFileSync, spawn } from 'node:child_process';
-import { createReadStream, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { createReadStream, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
-import { extname, join } from 'node:path';
+import { basename, dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parse } from 'yaml';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const [file, picture, ...rest] = process.argv.slice(2);
@@ -21,7 +24,11 @@ const { prometheus = 'http://127.0.0.1:9090', chromium = 'chromium', width = '16
 if (!existsSync(join(here, 'dist'))) {
   execFileSync('npx', ['vite', 'build'], { cwd: here, stdio: 'inherit' });
 }
-const dashboard = JSON.parse(readFileSync(file, 'utf8'));
+const source = readFileSync(file, 'utf8');
+const dashboard = JSON.parse(source);
+// As Grafana reads it: two dollars are one.
+const provisioned = parse(readFileSync(join(here, '../provisioning/datasources/jelou.yaml'), 'utf8').replaceAll('$$', '$'));
+const { exemplarTraceIdDestinations: destinations = [] } = provisioned.datasources.find(({ type }) => type === 'prometheus').jsonData;
 const lines = Math.max(...dashboard.panels.map(({ gridPos }) => gridPos.y + gridPos.h));
 
 const types = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css' };
@@ -32,6 +39,8 @@ const server = createServer(async (request, response) => {
   try {
     if (url.pathname === '/dashboard.json') {
       response.end(JSON.stringify(dashboard));
+    } else if (url.pathname === '/destinations.json') {
+      response.end(JSON.stringify(destinations));
     } else if (url.pathname.startsWith('/api/')) {
       const answer = await fetch(prometheus + request.url);
       response.writeHead(answer.status, { 'content-type': 'application/json' }).end(await answer.text());
@@ -70,3 +79,11 @@ if (status !== 0 || !drawn || problems.length > 0) {
   console.error([...problems, drawn ? '' : `the page was not drawn to its end\n${said}`].join('\n'));
   process.exit(1);
 }
+
+// Descriptions are in no picture: to mend one is no reason to draw again.
+const shown = source.split('\n').filter((line) => !line.trimStart().startsWith('"description":')).join('\n').trimEnd();
+const record = join(dirname(picture), 'drawn.json');
+const drawings = existsSync(record) ? JSON.parse(readFileSync(record, 'utf8')) : {};
+drawings[basename(picture)] = createHash('sha256').update(shown).digest('hex');
+const sorted = Object.fromEntries(Object.entries(drawings).sort(([a], [b]) => (a < b ? -1 : 1)));
+writeFileSync(record, `${JSON.stringify(sorted, null, 2)}\n`);

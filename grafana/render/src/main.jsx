@@ -48,6 +48,7 @@ function Dashboard({ dashboard, width, page }) {
 
 const dashboard = await (await fetch('/dashboard.json')).json();
 const page = {
+  destinations: await (await fetch('/destinations.json')).json(),
   theme, timeZone: 'browser', variables: chosen(dashboard), span: rangeUtil.intervalToSeconds(parameters.from ?? '24h'),
   to: parameters.to && parameters.to !== 'now' ? Number(parameters.to) : Math.floor(Date.now() / 1000),
   scrape: rangeUtil.intervalToSeconds(parameters.scrape ?? '1m'), mayBeEmpty: parameters.empty === 'true',

@@ -1,5 +1,5 @@
 // From a panel's queries to data frames, as Grafana's Prometheus data source makes them.
-import { FieldType, rangeUtil, toDataFrame } from '@grafana/data';
+import { DataTopic, FieldType, rangeUtil, toDataFrame } from '@grafana/data';
 
 const STEPS = [1, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600, 7200, 10800, 21600, 43200, 86400];
 
@@ -93,7 +93,8 @@ export async function frames(target, time, variables) {
 export async function exemplars(target, time, variables) {
   const query = interpolate(target.expr, { ...variables, ...time.variables });
   const data = await ask('/api/v1/query_exemplars', { query, start: time.from, end: time.to });
-  const all = data.flatMap((series) => series.exemplars).map(({ timestamp, value }) => ({ at: timestamp, value: Number(value) }));
+  const all = data.flatMap((series) => series.exemplars)
+    .map(({ timestamp, value, labels }) => ({ at: timestamp, value: Number(value), labels }));
   const mean = all.reduce((sum, { value }) => sum + value, 0) / all.length;
   const apart = 2 * Math.sqrt(all.reduce((sum, { value }) => sum + (value - mean) ** 2, 0) / all.length);
   const last = new Map();
@@ -103,4 +104,21 @@ export async function exemplars(target, time, variables) {
     last.set(step, value);
     return true;
   });
+}
+
+// The frame of the dots, whose labels have links where the data source was given destinations.
+export function framesOfDots(dots, destinations) {
+  const names = [...new Set(dots.flatMap(({ labels }) => Object.keys(labels)))];
+  const links = (of) => destinations.filter(({ name }) => name === of)
+    .map(({ url, urlDisplayLabel }) => ({ title: urlDisplayLabel, url, targetBlank: true }));
+  return dots.length === 0 ? [] : [toDataFrame({
+    name: 'exemplar', meta: { dataTopic: DataTopic.Annotations },
+    fields: [
+      { name: 'Time', type: FieldType.time, values: dots.map(({ at }) => at * 1000), config: {} },
+      { name: 'Value', type: FieldType.number, values: dots.map(({ value }) => value), config: {} },
+      ...names.map((name) => ({
+        name, type: FieldType.string, values: dots.map(({ labels }) => labels[name]), config: { links: links(name) },
+      })),
+    ],
+  })];
 }

@@ -3,9 +3,9 @@
 //!
 //! In reading order: `source` (what a dashboard's source may say), `promql` (its short forms), `panels` and `variables` (from
 //! source to JSON), `structure` (what Grafana needs, and a reader), `conventions` (what people expect of dashboards from
-//! elsewhere), `links` (where a click leads), `alerts` (what is written over the curves), `colours`, `files` (every expression
-//! that there is), `vocabulary` (what the exporter shows), `expressions` (the one against the other), `live` (asked of a real
-//! Prometheus).
+//! elsewhere), `links` (where a click leads), `alerts` (what is written over the curves), `colours`, `pictures` (whether they
+//! show what is there now), `files` (every expression that there is), `vocabulary` (what the exporter shows), `expressions`
+//! (the one against the other), `live` (asked of a real Prometheus).
 
 mod alerts;
 mod colours;
@@ -15,6 +15,7 @@ mod files;
 mod links;
 mod live;
 mod panels;
+mod pictures;
 mod promql;
 mod source;
 mod structure;
