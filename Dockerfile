@@ -1,7 +1,8 @@
 # The exporter as one static binary in an otherwise empty image.
 # scripts/check-image runs these very steps without a Docker engine; it understands COPY, RUN, ARG and ENV in the first stage.
 
-ARG RUST_VERSION=1.95
+# Debian's packages in it move on with the tag.
+ARG RUST_VERSION=1.95.0
 
 # Runs on the target's own platform (natively or emulated), so that the same lines serve amd64 and arm64.
 FROM rust:${RUST_VERSION}-slim-bookworm AS build

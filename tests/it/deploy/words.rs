@@ -152,6 +152,30 @@ fn images_are_of_the_versions_that_are_tested() {
     assert_eq!(text(&told["datasources"][0], &["jsonData", "prometheusVersion"]), format!("{major}.{minor}.{patch}"));
     let collector = module("tests/peers/collector/go.mod", "go.opentelemetry.io/collector/otelcol ");
     assert_eq!(collector, format!("v{}", image("otel-collector")));
+    let alertmanager = module("tests/peers/alertmanager/go.mod", "require github.com/prometheus/alertmanager ");
+    assert_eq!(alertmanager, image("alertmanager"));
+    // Grafana is not started; its types are what the dashboards are checked against.
+    let types: serde_json::Value = serde_json::from_str(&read("grafana/schema/package.json")).unwrap();
+    assert_eq!(types["dependencies"]["@grafana/schema"], image("grafana"));
+}
+
+/// What is built of one commit today is built of it tomorrow, as far as a tag holds it.
+#[test]
+fn images_are_pinned_to_a_patch() {
+    let is_whole = |version: &str| {
+        let numbers: Vec<_> = version.trim_start_matches('v').split('.').collect();
+        numbers.len() == 3 && numbers.iter().all(|number| number.parse::<u32>().is_ok())
+    };
+    let dockerfile = read("Dockerfile");
+    let rust = dockerfile.lines().find_map(|line| line.strip_prefix("ARG RUST_VERSION=")).unwrap();
+    assert!(is_whole(rust), "{rust}");
+    let bases: Vec<_> = dockerfile.lines().filter_map(|line| line.strip_prefix("FROM ")).collect();
+    assert_eq!(bases, ["rust:${RUST_VERSION}-slim-bookworm AS build", "scratch"]);
+    let compose = document("compose.yaml");
+    for service in compose["services"].as_mapping().unwrap().values().filter(|service| service["build"].is_null()) {
+        let image = text(service, &["image"]);
+        assert!(is_whole(image.rsplit_once(':').unwrap().1), "{image}");
+    }
 }
 
 #[test]
