@@ -3,6 +3,7 @@
 
 mod charts;
 mod files;
+mod provisioning;
 mod stack;
 mod starts;
 mod words;
