@@ -56,7 +56,7 @@ func checkManifests(file string) error {
 			continue // comments only
 		}
 		name := kind.Kind + " " + kind.Metadata.Name
-		if err := found.check(kind.APIVersion, document); err != nil {
+		if err := found.check(kind.APIVersion, kind.Kind, document); err != nil {
 			wrong = append(wrong, fmt.Errorf("%s: %w", name, err))
 		}
 		fmt.Printf("%s: %s\n", file, name)
@@ -68,14 +68,22 @@ func checkManifests(file string) error {
 }
 
 // check validates one object and keeps it.
-func (found *objects) check(version string, document []byte) error {
+func (found *objects) check(version, kind string, document []byte) error {
 	if version == monitoring.SchemeGroupVersion.String() {
-		var monitor monitoring.PodMonitor
-		if err := yaml.UnmarshalStrict(document, &monitor); err != nil {
-			return err
+		switch kind {
+		case monitoring.PodMonitorsKind:
+			var monitor monitoring.PodMonitor
+			if err := yaml.UnmarshalStrict(document, &monitor); err != nil {
+				return err
+			}
+			found.monitors = append(found.monitors, monitor)
+			return nil
+		case monitoring.PrometheusRuleKind:
+			// What the rules say is for promtool to judge.
+			return yaml.UnmarshalStrict(document, &monitoring.PrometheusRule{})
+		default:
+			return fmt.Errorf("no validation is known for %s", kind)
 		}
-		found.monitors = append(found.monitors, monitor)
-		return nil
 	}
 	object, _, err := decoder.Decode(document, nil, nil)
 	if err != nil {
@@ -110,6 +118,7 @@ func (found *objects) validate(object runtime.Object) field.ErrorList {
 		return corevalidation.ValidateServiceCreate(object)
 	case *networking.NetworkPolicy:
 		found.selectors = append(found.selectors, selector{"NetworkPolicy " + object.Name, object.Namespace, object.Spec.PodSelector.MatchLabels})
+		found.policies = append(found.policies, *object)
 		return networkingvalidation.ValidateNetworkPolicy(object, networkingvalidation.NetworkPolicyValidationOptions{})
 	default:
 		return field.ErrorList{field.InternalError(nil, fmt.Errorf("no validation is known for %T", object))}

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/kubernetes/pkg/apis/core"
 	corev1conversion "k8s.io/kubernetes/pkg/apis/core/v1"
+	"k8s.io/kubernetes/pkg/apis/networking"
 	"k8s.io/pod-security-admission/api"
 	"k8s.io/pod-security-admission/policy"
 )
@@ -18,6 +19,7 @@ type objects struct {
 	names     map[string]bool
 	selectors []selector
 	monitors  []monitoring.PodMonitor
+	policies  []networking.NetworkPolicy
 }
 
 // template is a Pod that a file makes.
@@ -64,6 +66,9 @@ func (found *objects) references() (wrong []error) {
 		if found.chosen(selector) == nil {
 			wrong = append(wrong, fmt.Errorf("%s chooses no Pod", selector.name))
 		}
+	}
+	for _, policy := range found.policies {
+		wrong = append(wrong, names(policy)...)
 	}
 	for _, monitor := range found.monitors {
 		pod := found.chosen(selector{monitor.Name, monitor.Namespace, monitor.Spec.Selector.MatchLabels})
