@@ -188,7 +188,7 @@ fn promtool_agrees(promtool: &Path, noon: UnixMillis, history: &History, expecte
 }
 
 const FAST: &str = "count by (team) (ALERTS{alertname=\"JelouReplyPromiseBurningFast\", alertstate=\"firing\"})";
-/// Whoever had any alert since noon, be it pending.
+/// Whoever had any alert since noon, be it pending; one without a team is a row without labels, which is nobody's.
 const EVER: &str = "group by (team) (count_over_time(ALERTS[7h]))";
 
 #[test]
