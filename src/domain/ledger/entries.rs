@@ -132,8 +132,8 @@ impl Entries {
     }
 
     /// All entries.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.held.iter().flatten().map(|held| &held.entry)
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Slot, &Entry)> {
+        numbered(&self.held, 0)
     }
 
     /// The entries in the next so many places, from where the last look ended; after the last place comes the first.
@@ -141,9 +141,14 @@ impl Entries {
         let from = self.looked_at;
         let until = from.saturating_add(most).min(self.held.len());
         self.looked_at = if until == self.held.len() { 0 } else { until };
-        let numbered = self.held[from..until].iter().zip(u32::try_from(from).unwrap_or(u32::MAX)..);
-        numbered.filter_map(|(held, slot)| held.as_ref().map(|held| (Slot(slot), &held.entry)))
+        numbered(&self.held[from..until], from)
     }
+}
+
+/// The entries that stand here, the first place having this number.
+fn numbered(held: &[Option<Held>], from: usize) -> impl Iterator<Item = (Slot, &Entry)> {
+    let numbered = held.iter().zip(u32::try_from(from).unwrap_or(u32::MAX)..);
+    numbered.filter_map(|(held, slot)| held.as_ref().map(|held| (Slot(slot), &held.entry)))
 }
 
 fn is(held: &[Option<Held>], slot: Slot, id: &ConversationId) -> bool {

@@ -1,10 +1,10 @@
 //! What a reading moves: the rules under "What is counted".
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::entries::Slot;
 use super::entry::{Decision, Entry, Narrow};
-use super::moments::{Kind, Recent};
 use super::news::News;
 use super::pairs::{PairId, Pairs};
 use super::slim::{PollNumber, SlimMillis};
@@ -104,6 +104,7 @@ impl Ledger {
             self.unsettled.insert((reading.start, slot));
             slot
         });
+        let reopening = self.reopening.len();
         let Some(entry) = self.entries.get_mut(slot) else { return };
         entry.folded = full;
         // Not of a new one, which has nothing before: reading it back as a whole, right after it was written field by
@@ -113,20 +114,22 @@ impl Ledger {
             settings: &self.settings,
             pairs: &mut self.pairs,
             tallies: &mut self.tallies,
-            recent: &mut self.recent,
+            reopening: &mut self.reopening,
+            slot,
             counting: self.zero_line.is_some() || self.settings.count_initial,
             series_start: start,
             poll: self.poll,
             seen_at,
             news: News::default(),
         };
+        let again = before.is_some_and(|before| before.read_in == desk.poll);
         if desk.locate(reading, entry, walked) {
             folded.outside_by.get_or_insert_with(|| distance(reading.start, walked.range));
         }
         desk.start(reading, entry, pair);
         desk.reply(reading, entry);
-        desk.state(reading, entry);
-        desk.decision(reading, entry);
+        desk.state(reading, entry, again);
+        desk.decision(reading, entry, before.as_ref());
         let news = desk.news;
         if !news.is_none() {
             let pair = self.pairs.count_in(entry.pair, start, seen_at);
@@ -144,18 +147,33 @@ impl Ledger {
             if entry.is_active() {
                 self.moments = None;
             }
+            self.recent.note(slot, entry);
             return;
         };
         let (settled, differs) = (entry.settled, before.says_other_than(entry));
-        let is_changed = is_changed(&before, entry);
+        let is_changed = is_changed(&before, entry) || self.reopening.len() > reopening;
         folded.records.count(if is_changed { RecordResult::Changed } else { RecordResult::Unchanged });
         if differs {
             if entry.is_active() || before.is_active() {
                 self.moments = None;
             }
+            self.recent.note(slot, entry);
             self.entries.touch(slot);
         }
         self.index(slot, &before, reading.start, settled);
+    }
+
+    /// What had ended and was seen active, and not ended, in the poll that is over.
+    pub(super) fn reopen(&mut self) {
+        for (slot, Reopening { end, state, reason, counting, seen_at }) in std::mem::take(&mut self.reopening) {
+            let Some(entry) = self.entries.get_mut(slot) else { continue };
+            (entry.ended_in, entry.end, entry.state, entry.reason) = (None, end, state, reason);
+            if entry.reopened.happen(counting) {
+                self.pairs.count_in(entry.pair, self.series_start, seen_at).reopened += 1;
+            }
+            self.moments = None;
+            self.entries.touch(slot);
+        }
     }
 
     /// Keeps the look-ups by start in step with the entry.
@@ -173,12 +191,25 @@ impl Ledger {
     }
 }
 
+/// An ended conversation as it was seen active.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reopening {
+    end: SlimMillis,
+    state: State,
+    reason: Reason,
+    /// Whether what happened then is counted.
+    counting: bool,
+    seen_at: UnixMillis,
+}
+
 /// Where a reading is turned into counts: all of the ledger but the entries.
 struct Desk<'a> {
     settings: &'a LedgerSettings,
     pairs: &'a mut Pairs,
     tallies: &'a mut Tallies,
-    recent: &'a mut Recent,
+    reopening: &'a mut BTreeMap<Slot, Reopening>,
+    /// Where the entry stands.
+    slot: Slot,
     /// Whether what happens now is counted, or only seen.
     counting: bool,
     series_start: UnixMillis,
@@ -232,9 +263,6 @@ impl Desk<'_> {
                 if entry.replied.happen(self.counting) {
                     self.news.reply = Some(reply);
                 }
-                if !entry.outside {
-                    self.recent.push(Kind::Reply, entry.pair, reading.start + clamped(reply), reply);
-                }
             }
             _ if !before.is_none() && now != before && entry.replied.counted() => {
                 self.tallies.amendments.count(AmendedField::ReplyTime);
@@ -243,8 +271,9 @@ impl Desk<'_> {
         }
     }
 
-    /// Rules **ended**, **settled**.
-    fn state(&mut self, reading: &Conversation, entry: &mut Entry) {
+    /// Rules **ended**, **settled**, **reopened**; `again` when this poll has read the conversation before.
+    fn state(&mut self, reading: &Conversation, entry: &mut Entry, again: bool) {
+        let (end, state, reason) = (reading.end.into(), reading.state, reading.reason);
         if reading.is_ended() {
             self.end(reading, entry);
             match entry.ended_in {
@@ -252,14 +281,19 @@ impl Desk<'_> {
                 // Read again, in a later poll than the one that first saw it ended.
                 Some(poll) => entry.settled |= poll != self.poll,
             }
-        } else if entry.ended_in == Some(self.poll) {
-            // Within one poll an ended sighting beats an active one: pages and replicas lag behind each other.
-            return;
-        } else if entry.ended_in.take().is_some() {
+            self.reopening.remove(&self.slot);
+        } else if entry.ended_in.is_some() {
+            // Within one poll an ended sighting beats an active one, before it or after it: pages and replicas lag behind
+            // each other. So the end of the poll decides.
+            if again && !self.reopening.contains_key(&self.slot) {
+                return;
+            }
             entry.settled = false;
-            self.news.reopened = entry.reopened.happen(self.counting);
+            let (counting, seen_at) = (self.counting, self.seen_at);
+            self.reopening.insert(self.slot, Reopening { end, state, reason, counting, seen_at });
+            return;
         }
-        (entry.end, entry.state, entry.reason) = (reading.end.into(), reading.state, reading.reason);
+        (entry.end, entry.state, entry.reason) = (end, state, reason);
     }
 
     /// Rules **ended**, **unanswered**, **duration**.
@@ -278,10 +312,6 @@ impl Desk<'_> {
                 if entry.lasted.happen(self.counting) {
                     self.news.duration = Some(duration);
                 }
-                if !entry.outside {
-                    let at = reading.end.unwrap_or(reading.start + clamped(duration));
-                    self.recent.push(Kind::Duration, entry.pair, at, duration);
-                }
             }
             _ if !before.is_none() && now != before && entry.lasted.counted() => {
                 self.tallies.amendments.count(AmendedField::Duration);
@@ -290,13 +320,17 @@ impl Desk<'_> {
         }
     }
 
-    /// Rule **decided**.
-    fn decision(&mut self, reading: &Conversation, entry: &mut Entry) {
+    /// Rule **decided**; `known` is the entry before this reading.
+    fn decision(&mut self, reading: &Conversation, entry: &mut Entry, known: Option<&Entry>) {
         let Some(decision) = decide(reading, entry, self.settings, self.seen_at) else { return };
         let before = entry.decision.replace(decision);
         if entry.decided.happen(self.counting) {
             self.news.decided = Some(decision);
-        } else if entry.decided.counted() && before.is_some_and(|before| before != decision) {
+        } else if entry.decided.counted()
+            && before.is_some_and(|before| before != decision)
+            // Another target decides otherwise, too, and amends nothing.
+            && known.is_some_and(|known| decides_anew(known, entry))
+        {
             self.tallies.amendments.count(AmendedField::Decision);
         }
     }
@@ -344,6 +378,18 @@ fn decide(reading: &Conversation, entry: &Entry, settings: &LedgerSettings, seen
     }
     let too_late = reading.start + clamped(settings.reply_target) + DECISION_MARGIN;
     (!entry.outside && seen_at >= too_late).then_some(Decision::Missed)
+}
+
+/// Whether anything that a decision hangs on has changed.
+fn decides_anew(before: &Entry, now: &Entry) -> bool {
+    before.reply != now.reply
+        || before.is_active() != now.is_active()
+        || before.state != now.state
+        || before.reason != now.reason
+        || before.duration != now.duration
+        || before.origin != now.origin
+        || before.start != now.start
+        || before.outside != now.outside
 }
 
 fn is_changed(before: &Entry, now: &Entry) -> bool {

@@ -2,7 +2,7 @@
 //!
 //! Facts of the moment are not kept (rule **stale**): the recent percentiles are worked out again from the entries.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::entries::Entries;
@@ -97,6 +97,7 @@ impl Ledger {
             poll: kept.poll,
             missing: Vec::new(),
             outside: Vec::new(),
+            reopening: BTreeMap::new(),
             moments: None,
             settings,
         }
@@ -108,9 +109,9 @@ impl Ledger {
         if entry.pair.0 as usize >= self.pairs.table().len() {
             return;
         }
-        self.recent.recall(&entry, now - self.settings.recent_window);
         self.starts.add(entry.start.seconds());
         let slot = self.entries.take_back(id, entry);
+        self.recent.recall(slot, &entry, now - self.settings.recent_window);
         if !entry.settled {
             self.unsettled.insert((entry.start, slot));
         }

@@ -24,7 +24,7 @@ mod stretches;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -38,6 +38,7 @@ use super::snapshot::{Conversations, Moment, Tallies};
 use super::time::{Range, UnixMillis};
 use entries::{Entries, Slot};
 pub use entry::{Decision, Entry, Narrow, Once};
+use fold::Reopening;
 pub use kept::{Changes, Kept};
 use moments::Recent;
 use pairs::Pairs;
@@ -163,6 +164,8 @@ pub struct Ledger {
     missing: Vec<Slot>,
     /// Unsettled ones that were dated outside the range that listed them when this poll began.
     outside: Vec<Slot>,
+    /// Ended ones that this poll has seen active and not ended: by its end they are reopened.
+    reopening: BTreeMap<Slot, Reopening>,
     /// The facts of the moment by pair, as long as they hold.
     moments: Option<Arc<[Moment]>>,
 }
@@ -186,6 +189,7 @@ impl Ledger {
             poll: PollNumber::FIRST,
             missing: Vec::new(),
             outside: Vec::new(),
+            reopening: BTreeMap::new(),
             moments: None,
         }
     }
@@ -194,12 +198,15 @@ impl Ledger {
     pub fn begin_poll(&mut self) {
         self.poll = self.poll.next();
         self.missing.clear();
+        self.reopening.clear();
         let is_outside = |slot: &Slot| self.entries.get(*slot).is_some_and(|entry| entry.outside);
         self.outside = self.unsettled.iter().map(|(_, slot)| *slot).filter(is_outside).collect();
     }
 
-    /// The poll is over. What a complete walk missed and nothing else showed has vanished; it leaves the gauges.
+    /// The poll is over. What had ended and was seen active all through it is reopened. What a complete walk missed and
+    /// nothing else showed has vanished; it leaves the gauges.
     pub fn end_poll(&mut self) {
+        self.reopen();
         for slot in std::mem::take(&mut self.missing) {
             let Some(entry) = self.entries.get_mut(slot) else { continue };
             if entry.read_in != self.poll && !entry.vanished {
@@ -215,7 +222,7 @@ impl Ledger {
     pub fn succeed(&mut self, now: UnixMillis) {
         self.last_success = Some(now);
         self.moments = None;
-        self.recent.settle(now, self.settings.recent_window, self.pairs.table().len());
+        self.recent.settle(now, self.settings.recent_window, self.pairs.table().len(), &self.entries);
     }
 
     /// The initial range has been walked completely: counting begins (rule **zero-line**).
@@ -304,6 +311,8 @@ impl Ledger {
         for slot in old {
             let Some(entry) = self.entries.remove(slot) else { continue };
             let end = entry.known_range().end;
+            // The place may be another's before the poll is over.
+            self.reopening.remove(&slot);
             self.starts.take(entry.start.seconds());
             forgotten.entries += 1;
             // One second later: a range shares its border second, and what lies there would come back unknown.

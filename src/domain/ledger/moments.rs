@@ -3,47 +3,54 @@
 use std::sync::Arc;
 
 use super::Ledger;
-use super::pairs::PairId;
+use super::entries::{Entries, Slot};
+use super::entry::Entry;
 use crate::domain::distribution::percentiles;
 use crate::domain::snapshot::{Moment, PERCENTILES};
 use crate::domain::time::UnixMillis;
 
-/// What kind of event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Reply,
-    Duration,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Event {
-    kind: Kind,
-    pair: PairId,
-    at: UnixMillis,
-    millis: u64,
-}
-
-/// Replies given and conversations ended within the recent window.
+/// Who may have got a reply or ended within the recent window; what and when, the entries tell, so that it follows their
+/// latest readings, in this process as after a restart.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
-    events: Vec<Event>,
+    lately: Vec<Slot>,
     /// As of the last successful poll, by pair.
     settled: Vec<Moment>,
 }
 
 impl Recent {
-    pub(super) fn push(&mut self, kind: Kind, pair: PairId, at: UnixMillis, millis: u64) {
-        self.events.push(Event { kind, pair, at, millis });
+    /// Takes in an entry that has changed.
+    pub(super) fn note(&mut self, slot: Slot, entry: &Entry) {
+        if events(entry).iter().any(Option::is_some) {
+            self.lately.push(slot);
+        }
     }
 
-    /// Works out the percentiles over (now - window, now] and drops what is older.
-    pub(super) fn settle(&mut self, now: UnixMillis, window: i64, pairs: usize) {
-        self.events.retain(|event| event.at > now - window);
-        let mut times: Vec<[Vec<u64>; 2]> = vec![Default::default(); pairs];
-        // What lies ahead of the clock is kept until the window has come to it.
-        for event in self.events.iter().filter(|event| event.at <= now) {
-            times[event.pair.0 as usize][event.kind as usize].push(event.millis);
+    /// Takes in an entry of which anything happened after `since`.
+    pub(super) fn recall(&mut self, slot: Slot, entry: &Entry, since: UnixMillis) {
+        if events(entry).iter().flatten().any(|(at, _)| *at > since) {
+            self.lately.push(slot);
         }
+    }
+
+    /// Works out the percentiles over (now - window, now] and lets go of those of whom there is nothing newer.
+    pub(super) fn settle(&mut self, now: UnixMillis, window: i64, pairs: usize, entries: &Entries) {
+        self.lately.sort_unstable();
+        self.lately.dedup();
+        let mut times: Vec<[Vec<u64>; 2]> = vec![Default::default(); pairs];
+        self.lately.retain(|slot| {
+            let Some(entry) = entries.get(*slot) else { return false };
+            let mut stays = false;
+            for (event, times) in events(entry).into_iter().zip(&mut times[entry.pair.0 as usize]) {
+                let Some((at, millis)) = event.filter(|(at, _)| *at > now - window) else { continue };
+                // What lies ahead of the clock is kept until the window has come to it.
+                stays = true;
+                if at <= now {
+                    times.push(millis);
+                }
+            }
+            stays
+        });
         self.settled = times
             .into_iter()
             .map(|[replies, durations]| Moment {
@@ -53,6 +60,16 @@ impl Recent {
             })
             .collect();
     }
+}
+
+/// When it got its reply and how long that took, and when it ended and how long it lasted, by the latest reading.
+fn events(entry: &Entry) -> [Option<(UnixMillis, u64)>; 2] {
+    let after = |millis| entry.start + i64::try_from(millis).unwrap_or(i64::MAX);
+    let reply = entry.reply.duration().map(|reply| (after(reply), reply));
+    let lasted = entry.duration.duration().filter(|_| !entry.is_active());
+    let end = lasted.map(|duration| (entry.end.instant().unwrap_or(after(duration)), duration));
+    // What is dated wrongly happened nobody knows when.
+    [reply, end].map(|event| event.filter(|_| !entry.outside))
 }
 
 impl Ledger {

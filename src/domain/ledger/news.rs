@@ -12,7 +12,6 @@ pub(super) struct News {
     pub(super) started: Option<Origin>,
     pub(super) ended: Option<(State, Reason)>,
     pub(super) unanswered: bool,
-    pub(super) reopened: bool,
     pub(super) decided: Option<Decision>,
     /// Reply time, milliseconds.
     pub(super) reply: Option<u64>,
@@ -50,7 +49,6 @@ impl News {
             pair.ended_mut(how, series_start).value += 1;
         }
         pair.unanswered += u64::from(self.unanswered);
-        pair.reopened += u64::from(self.reopened);
         match self.decided {
             Some(Decision::Met) => pair.met += 1,
             Some(Decision::Missed) => pair.missed += 1,

@@ -219,6 +219,37 @@ fn ended_beats_active_within_one_poll() {
 }
 
 #[test]
+fn ended_beats_active_within_one_poll_also_when_it_had_ended_before() {
+    let (open, over) = (active("a", 10), closed(active("a", 10), 60_000));
+    let mut desk = Desk::new();
+    desk.poll(std::slice::from_ref(&over));
+    let lagging = [[&over, &open], [&open, &over]];
+    for both in lagging.map(|both| both.map(Clone::clone)) {
+        desk.poll(&both);
+        assert_eq!((desk.only().reopened, desk.moment().active), (0, 0), "on one page");
+        desk.now += MINUTE;
+        desk.ledger.begin_poll();
+        for reading in both {
+            desk.walk(desk.range(), vec![Row::Conversation(reading)]);
+        }
+        desk.ledger.end_poll();
+        assert_eq!((desk.only().reopened, desk.moment().active), (0, 0), "by two walks");
+    }
+    desk.poll(&[open.clone(), open]);
+    assert_eq!((desk.only().reopened, desk.moment().active), (1, 1));
+}
+
+#[test]
+fn what_was_seen_active_again_is_asked_for_again_though_the_poll_never_ended() {
+    let mut desk = Desk::new();
+    (0..2).for_each(|_| drop(desk.poll(&[closed(active("a", 10), 60_000)])));
+    assert_eq!(desk.ledger.unsettled(), 0);
+    desk.ledger.begin_poll();
+    let folded = desk.walk(desk.range(), vec![Row::Conversation(active("a", 10))]);
+    assert_eq!((desk.ledger.unsettled(), folded.records.get(RecordResult::Changed)), (1, 1));
+}
+
+#[test]
 fn reply_once_per_id_zero_is_one_and_one_after_the_end_counts() {
     let mut desk = Desk::new();
     desk.poll(&[replied("a", 10, 0), closed(active("b", 20), 5_000)]);
@@ -404,6 +435,37 @@ fn recent_percentiles_are_over_the_window_up_to_the_last_successful_poll() {
     assert_eq!(desk.moment().reply_recent[0], Some(10_000), "as of the last successful poll");
     desk.ledger.succeed(at(desk.now));
     assert_eq!(desk.moment().reply_recent, [None; 4]);
+}
+
+#[test]
+fn recent_percentiles_follow_the_latest_reading() {
+    let of_team = |team: &str, reading: Conversation| Conversation { team: team.into(), ..reading };
+    let mut desk = Desk::new();
+    desk.poll(&[closed(replied("a", 110, 10_000), 60_000)]);
+    assert_eq!((desk.moment().reply_recent, desk.moment().duration_recent), ([Some(10_000); 4], [Some(60_000); 4]));
+    desk.poll(&[closed(replied("a", 110, 50_000), 59_000)]);
+    assert_eq!((desk.moment().reply_recent, desk.moment().duration_recent), ([Some(50_000); 4], [Some(59_000); 4]));
+    desk.poll(&[closed(active("a", 110), 59_000)]);
+    assert_eq!((desk.moment().reply_recent, desk.moment().duration_recent), ([None; 4], [Some(59_000); 4]));
+    desk.poll(&[replied("a", 110, 50_000)]);
+    desk.ledger.succeed(at(desk.now));
+    assert_eq!((desk.moment().reply_recent, desk.moment().duration_recent), ([Some(50_000); 4], [None; 4]), "reopened");
+    desk.poll(&[of_team("elsewhere", closed(replied("a", 110, 50_000), 100_000))]);
+    assert_eq!((desk.moment().reply_recent, desk.moment().duration_recent), ([None; 4], [None; 4]));
+    desk.poll(&[closed(replied("a", 110, 50_000), 100_000)]);
+    assert_eq!((desk.moment().reply_recent, desk.moment().duration_recent), ([Some(50_000); 4], [Some(100_000); 4]));
+}
+
+#[test]
+fn another_target_amends_nothing() {
+    let mut desk = Desk::new();
+    desk.poll(&[replied("a", 500, 120_000)]);
+    desk.ledger.go_on_by(LedgerSettings { reply_target: 90_000, ..settings() });
+    desk.poll(&[replied("a", 500, 120_000)]);
+    let decisions = |desk: &Desk| desk.ledger.tallies().amendments.get(AmendedField::Decision);
+    assert_eq!((desk.only().met, desk.only().missed, decisions(&desk)), (1, 0, 0));
+    desk.poll(&[replied("a", 500, 80_000)]);
+    assert_eq!((desk.only().met, decisions(&desk)), (1, 1), "now it is the value that has changed");
 }
 
 #[test]

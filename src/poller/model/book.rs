@@ -24,10 +24,6 @@ pub(super) struct Book {
     pub(super) outside: u64,
     pub(super) overflowed: u64,
     pub(super) company: Option<String>,
-    /// Pair, instant, value of every reply that was seen.
-    pub(super) reply_events: Vec<(usize, i64, u64)>,
-    /// The same of every end that tells a duration.
-    pub(super) end_events: Vec<(usize, i64, u64)>,
 }
 
 /// One conversation.
@@ -39,16 +35,20 @@ pub(super) struct Memory {
     /// Whether it is active by the latest reading that has a say in that.
     pub(super) active: bool,
     pub(super) pair: usize,
-    /// Whether labels, reply or duration have changed since they were first seen, or dates are not to be trusted.
-    pub(super) is_amended: bool,
     overflown: bool,
-    outside: bool,
+    pub(super) outside: bool,
+    /// The poll that read it last.
+    read_in: u64,
     /// The poll that saw it end, since it was seen active.
     ended_in: Option<u64>,
     /// Ended, and read again in a later poll.
     pub(super) settled: bool,
+    /// Ended, and seen active and not ended by the poll of this number, and whether that is to be counted.
+    reopening: Option<(u64, bool)>,
     /// The duration that the latest ended reading told.
-    duration: Option<u64>,
+    pub(super) duration: Option<u64>,
+    /// When it was over, by that reading.
+    pub(super) end: Option<UnixMillis>,
     /// What the latest reading that decides anything decided.
     met: Option<bool>,
     /// What has happened to it; true if it was counted.
@@ -91,14 +91,14 @@ impl Book {
             outside: 0,
             overflowed: 0,
             company: None,
-            reply_events: Vec::new(),
-            end_events: Vec::new(),
         }
     }
 
     /// A new process counts on by these settings.
     pub(super) fn go_on(&mut self, settings: &Settings) {
         self.settings = settings.clone();
+        // What a poll saw active is known to that process alone; the next one sees it again.
+        self.memory.values_mut().for_each(|memory| memory.reopening = None);
         let (replies, durations) = (settings.reply_bounds(), settings.duration_bounds.clone());
         for pair in &mut self.pairs {
             pair.replies.bound_by(&replies);
@@ -121,8 +121,25 @@ impl Book {
         }
     }
 
+    /// Whether a poll is not over that may find something reopened.
+    pub(super) fn is_undecided(&self) -> bool {
+        self.memory.values().any(|memory| memory.reopening.is_some())
+    }
+
+    /// All polls before this one are over: what they saw active and not ended is reopened.
+    pub(super) fn reopen_before(&mut self, poll: u64) {
+        for memory in self.memory.values_mut() {
+            let Some((_, counts)) = memory.reopening.take_if(|(seen_in, _)| *seen_in < poll) else { continue };
+            (memory.active, memory.ended_in) = (true, None);
+            if memory.happens(Event::Reopened, counts) {
+                self.pairs[memory.pair].reopened += 1;
+            }
+        }
+    }
+
     /// Takes in the pages of one walk, each with the range that was asked for (rule **account**: all of them or none).
     pub(super) fn read(&mut self, walk: &[(Range, Page)], poll: u64) {
+        self.reopen_before(poll);
         let rows = || walk.iter().flat_map(|(range, page)| page.rows.iter().map(move |row| (*range, page, row)));
         let readings = || {
             rows().filter_map(|(range, page, row)| match row {
@@ -156,26 +173,28 @@ impl Book {
             latest: reading.clone(),
             active: true,
             pair,
-            is_amended: false,
             overflown,
             outside: false,
+            read_in: 0,
             ended_in: None,
             settled: false,
+            reopening: None,
             duration: None,
+            end: None,
             met: None,
             happened: BTreeMap::new(),
         });
         let before = std::mem::replace(&mut memory.latest, reading.clone());
+        let again = std::mem::replace(&mut memory.read_in, poll) == poll;
         memory.overflown = overflown;
         memory.reach = Range::new(memory.reach.start.min(range.start), memory.reach.end.max(range.end));
         // A date that is rounded to the second may lie a second outside.
         let (first, last) = (range.start * 1000 - 1000, range.end * 1000 + 1000);
-        if !memory.outside && !(first..=last).contains(&reading.start.0) {
-            (memory.outside, memory.is_amended) = (true, true);
+        let moved = !memory.outside && !(first..=last).contains(&reading.start.0);
+        if moved {
+            memory.outside = true;
             self.outside += 1;
         }
-        memory.is_amended |= memory.pair != pair || before.start != reading.start;
-        memory.is_amended |= before.reply.is_some() && before.reply != reading.reply;
         if memory.pair != pair && memory.counted(Event::Started) {
             self.amendments[2] += 1;
         }
@@ -185,29 +204,25 @@ impl Book {
             *self.pairs[pair].started.entry(reading.origin).or_default() += 1;
         }
         self.take_reply(&mut memory, before.reply, reading);
-        let beaten = !is_ended(reading) && memory.ended_in == Some(poll);
         if is_ended(reading) {
             self.take_end(&mut memory, reading);
             memory.settled |= memory.ended_in.is_some_and(|ended_in| ended_in != poll);
             memory.ended_in = memory.ended_in.or(Some(poll));
-            memory.active = false;
-        } else if !beaten {
-            (memory.active, memory.settled) = (true, false);
-            if memory.ended_in.take().is_some() && memory.happens(Event::Reopened, self.counts()) {
-                self.pairs[pair].reopened += 1;
-            }
+            (memory.active, memory.reopening) = (false, None);
+        } else if memory.ended_in.is_none() {
+            memory.active = true;
+        } else if !again || memory.reopening.is_some() {
+            // Unless this poll sees it ended, too.
+            (memory.reopening, memory.settled) = (Some((poll, self.counts())), false);
         }
-        self.decide(&mut memory, reading, asked);
+        let anew = moved || decided_by(&before) != decided_by(reading);
+        self.decide(&mut memory, reading, asked, anew);
         self.memory.insert(id, memory);
     }
 
     fn take_reply(&mut self, memory: &mut Memory, before: Option<u64>, reading: &Conversation) {
         match reading.reply {
             Some(reply) if !memory.happened.contains_key(&Event::Replied) => {
-                if !memory.outside {
-                    let at = reading.start.0 + i64::try_from(reply).unwrap();
-                    self.reply_events.push((memory.pair, at, reply));
-                }
                 if memory.happens(Event::Replied, self.counts()) {
                     self.pairs[memory.pair].replies.add(reply);
                 }
@@ -231,13 +246,9 @@ impl Book {
         }
         let duration = duration(reading);
         let before = std::mem::replace(&mut memory.duration, duration);
-        memory.is_amended |= before.is_some() && before != duration;
+        memory.end = reading.end;
         match duration {
             Some(duration) if !memory.happened.contains_key(&Event::Lasted) => {
-                if !memory.outside {
-                    let worked_out = reading.start.0 + i64::try_from(duration).unwrap();
-                    self.end_events.push((memory.pair, reading.end.map_or(worked_out, |end| end.0), duration));
-                }
                 if memory.happens(Event::Lasted, self.counts()) {
                     self.pairs[memory.pair].durations.add(duration);
                 }
@@ -250,7 +261,8 @@ impl Book {
         }
     }
 
-    fn decide(&mut self, memory: &mut Memory, reading: &Conversation, asked: i64) {
+    /// `anew` when something has changed that it hangs on, other than the target.
+    fn decide(&mut self, memory: &mut Memory, reading: &Conversation, asked: i64, anew: bool) {
         let target = self.settings.target * 1000;
         if !self.is_eligible(reading) {
             return;
@@ -265,7 +277,7 @@ impl Book {
         if memory.happens(Event::Decided, self.counts()) {
             let pair = &mut self.pairs[memory.pair];
             if met { pair.met += 1 } else { pair.missed += 1 }
-        } else if memory.counted(Event::Decided) && before.is_some_and(|before| before != met) {
+        } else if anew && memory.counted(Event::Decided) && before.is_some_and(|before| before != met) {
             self.amendments[3] += 1;
         }
     }
@@ -354,6 +366,12 @@ impl Memory {
     fn counted(&self, event: Event) -> bool {
         self.happened.get(&event) == Some(&true)
     }
+}
+
+/// What a decision hangs on, but for the target and the clock.
+fn decided_by(reading: &Conversation) -> impl PartialEq + use<> {
+    let lasted = is_ended(reading).then(|| duration(reading));
+    (reading.reply, lasted, reading.state, reading.reason, reading.origin, reading.start)
 }
 
 fn is_ended(reading: &Conversation) -> bool {

@@ -6,8 +6,15 @@ use crate::domain::snapshot::{Moment, PERCENTILES, Snapshot};
 use crate::domain::time::UnixMillis;
 
 /// Whatever else is true, no conversation is active that was not read as active, and the recent percentiles are those
-/// of the window that ends at `at`, when the last poll succeeded.
-pub(super) fn check(book: &Book, snapshot: &Snapshot, at: UnixMillis, clock_is_right: bool) -> Result<(), String> {
+/// of the window that ends at `at`, when the last poll succeeded. What no range listed that began after `floor` may be
+/// forgotten.
+pub(super) fn check(
+    book: &Book,
+    snapshot: &Snapshot,
+    at: UnixMillis,
+    floor: i64,
+    clock_is_right: bool,
+) -> Result<(), String> {
     let Some(conversations) = &snapshot.conversations else { return Ok(()) };
     let Some(moments) = &conversations.moments else { return Err("no facts of the moment".to_owned()) };
     for (pair, moment) in conversations.pairs.iter().zip(moments.iter()) {
@@ -25,24 +32,44 @@ pub(super) fn check(book: &Book, snapshot: &Snapshot, at: UnixMillis, clock_is_r
         }
         // While the clock is ahead events leave the window, and they do not come back when it is put right.
         if clock_is_right {
-            recent(book, moment, at, is_here).map_err(|what| format!("{bot}/{team} {what}"))?;
+            recent(book, moment, at, floor, is_here).map_err(|what| format!("{bot}/{team} {what}"))?;
         }
     }
     Ok(())
 }
 
-fn recent(book: &Book, moment: &Moment, at: UnixMillis, is_here: impl Fn(usize) -> bool) -> Result<(), String> {
+/// When it got its reply and how long that took.
+fn reply(memory: &Memory) -> Option<(i64, u64)> {
+    let reply = memory.latest.reply?;
+    Some((memory.latest.start.0 + i64::try_from(reply).unwrap(), reply))
+}
+
+/// When it ended and how long it lasted.
+fn end(memory: &Memory) -> Option<(i64, u64)> {
+    let duration = memory.duration.filter(|_| !memory.active)?;
+    let worked_out = memory.latest.start.0 + i64::try_from(duration).unwrap();
+    Some((memory.end.map_or(worked_out, |end| end.0), duration))
+}
+
+fn recent(
+    book: &Book,
+    moment: &Moment,
+    at: UnixMillis,
+    floor: i64,
+    is_here: impl Fn(usize) -> bool,
+) -> Result<(), String> {
     let window = i64::try_from(book.settings.recent_window).unwrap() * 1000;
-    // After a restart an amended one is known by its latest value only.
-    if book.memory.values().any(|memory| memory.is_amended) {
-        return Ok(());
-    }
-    let within = |event: &&(usize, i64, u64)| is_here(event.0) && event.1 > at.0 - window && event.1 <= at.0;
-    for (what, events, shown) in [
-        ("recent replies", &book.reply_events, moment.reply_recent),
-        ("recent durations", &book.end_events, moment.duration_recent),
-    ] {
-        let mut values: Vec<u64> = events.iter().filter(within).map(|(_, _, value)| *value).collect();
+    let happened: [(&str, fn(&Memory) -> Option<(i64, u64)>, _); 2] =
+        [("recent replies", reply, moment.reply_recent), ("recent durations", end, moment.duration_recent)];
+    for (what, event, shown) in happened {
+        let within = |(when, _): &(i64, u64)| *when > at.0 - window && *when <= at.0;
+        let here = book.memory.values().filter(|memory| is_here(memory.pair) && !memory.outside);
+        let lately: Vec<(&Memory, u64)> =
+            here.filter_map(|memory| Some((memory, event(memory).filter(within)?.1))).collect();
+        if lately.iter().any(|(memory, _)| memory.reach.start <= floor) {
+            continue;
+        }
+        let mut values: Vec<u64> = lately.into_iter().map(|(_, value)| value).collect();
         values.sort_unstable();
         for (percentile, shown) in PERCENTILES.iter().zip(shown) {
             let rank = (percentile / 100.0 * values.len() as f64).ceil() as usize;

@@ -249,7 +249,7 @@ impl Watch {
         for many in 1..=self.walks.len() {
             books.extend(self.books.iter().map(|book| self.read_on(book, many)));
         }
-        books
+        either_way(books)
     }
 
     fn read_on(&self, book: &Book, many: usize) -> Book {
@@ -354,7 +354,8 @@ impl Watch {
         self.check_remembered(snapshot)?;
         let stale_after = i64::try_from(self.settings.stale_after).unwrap() * 1000;
         same("moments until", conversations.moments_until, at + stale_after)?;
-        let wrong = |book: &Book| moments::check(book, snapshot, at, self.history.clock.is_empty()).err();
+        let floor = self.floor_at_most();
+        let wrong = |book: &Book| moments::check(book, snapshot, at, floor, self.history.clock.is_empty()).err();
         let wrongs: Vec<String> = self.books.iter().filter_map(wrong).collect();
         if wrongs.len() < self.books.len() { Ok(()) } else { Err(wrongs.concat()) }
     }
@@ -423,9 +424,20 @@ fn fitting(books: &mut Vec<Book>, snapshot: &Snapshot) -> Result<Vec<Book>, Stri
         }
         compare::counts(&mut book, snapshot).map_err(|what| wrong.get_or_insert(what).clone()).ok().map(|()| book)
     };
-    let mut fitting: Vec<Book> = books.drain(..).filter_map(&mut fits).collect();
+    let books = either_way(std::mem::take(books));
+    let mut fitting: Vec<Book> = books.into_iter().filter_map(&mut fits).collect();
     fitting.dedup();
     if fitting.is_empty() { Err(wrong.unwrap_or_default()) } else { Ok(fitting) }
+}
+
+/// The books as they are, and as they will be when the poll is over: which publication is its last is not to be seen.
+fn either_way(mut books: Vec<Book>) -> Vec<Book> {
+    let undecided: Vec<Book> = books.iter().filter(|book| book.is_undecided()).cloned().collect();
+    books.extend(undecided.into_iter().map(|mut book| {
+        book.reopen_before(u64::MAX);
+        book
+    }));
+    books
 }
 
 fn is_minute_of(range: Range, wide: Range) -> bool {
