@@ -216,20 +216,24 @@ pub const UNASSIGNED_TEAM: &str = "unassigned";
 /// The longest label, in bytes: every series of a pair bears it, in every scrape. Of a longer name the beginning counts.
 pub const LONGEST_LABEL: usize = 256;
 
-/// The name as it may be a label.
+/// The name as it may be a label: as it is, for one that differs by a blank is another one.
 pub fn label(name: &str) -> &str {
-    let name = name.trim();
-    name[..name.floor_char_boundary(LONGEST_LABEL)].trim_end()
+    &name[..name.floor_char_boundary(LONGEST_LABEL)]
+}
+
+/// Such a name names nothing.
+fn is_blank(name: &str) -> bool {
+    name.trim().is_empty()
 }
 
 /// The bot label of a record (rule **labels**).
 pub fn bot_label(bot_name: Option<&str>) -> &str {
-    bot_name.map(label).filter(|name| !name.is_empty()).unwrap_or(UNKNOWN_BOT)
+    bot_name.filter(|name| !is_blank(name)).map(label).unwrap_or(UNKNOWN_BOT)
 }
 
 /// The team label of a record (rule **labels**): the assignment's team, else an operator's team that is not a list.
 pub fn team_label<'a>(assigned: Option<&'a str>, operator_team: Option<&'a str>) -> &'a str {
-    let named = |name: Option<&'a str>| name.map(label).filter(|name| !name.is_empty());
+    let named = |name: Option<&'a str>| name.filter(|name| !is_blank(name)).map(label);
     named(assigned).or_else(|| named(operator_team).filter(|name| !name.contains(','))).unwrap_or(UNASSIGNED_TEAM)
 }
 

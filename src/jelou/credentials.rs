@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::SystemTime;
 use std::{fs, io};
 
 use base64::Engine;
@@ -21,6 +22,8 @@ pub(super) struct Credentials {
     id: String,
     scheme: AuthScheme,
     file: Option<PathBuf>,
+    /// When the file had been written that was looked at last, if that can be told.
+    written: Mutex<Option<SystemTime>>,
     current: RwLock<Current>,
 }
 
@@ -35,6 +38,8 @@ impl Credentials {
     /// The credentials that the settings name; `None` if they name none. A file, if there is one, has the last word.
     pub(super) fn load(settings: &ApiSettings) -> Result<Option<Self>, SetupError> {
         let file = settings.client_secret_file.clone();
+        // Before it is read: what is written between the two shows as a change.
+        let written = Mutex::new(file.as_deref().and_then(written));
         let secret = match &file {
             Some(path) => {
                 Some(read(path).map_err(|source| SetupError::SecretFile { path: path.clone(), kind: source.kind() })?)
@@ -43,7 +48,7 @@ impl Credentials {
         };
         let (Some(id), Some(secret)) = (settings.client_id.clone(), secret) else { return Ok(None) };
         let current = Current::new(&id, settings.auth, secret).ok_or(SetupError::Credentials)?;
-        Ok(Some(Self { id, scheme: settings.auth, file, current: RwLock::new(current) }))
+        Ok(Some(Self { id, scheme: settings.auth, file, written, current: RwLock::new(current) }))
     }
 
     /// The `Authorization` header.
@@ -51,12 +56,14 @@ impl Credentials {
         self.with(|current| current.header.clone())
     }
 
-    /// Whether the file holds another secret than the one in use. A file that cannot be read holds none.
+    /// Whether the file holds another secret than the one in use, or was written anew: somebody who writes the same secret
+    /// once more wants it to be tried. A file that cannot be read holds none.
     ///
-    /// The content is compared, as it is short and the modification time of a mounted secret is not to be trusted.
+    /// The content is compared, too, as it is short and the modification time of a mounted secret is not to be trusted.
     pub(super) fn file_changed(&self) -> bool {
-        let Some(Ok(secret)) = self.file.as_deref().map(read) else { return false };
-        self.with(|current| current.secret != secret)
+        let Some(path) = &self.file else { return false };
+        let Ok(secret) = read(path) else { return false };
+        self.with(|current| current.secret != secret) || written(path) != *self.written()
     }
 
     /// Takes over what the file holds now; true if that is another secret. Without a file nothing can change; what goes
@@ -66,6 +73,7 @@ impl Credentials {
         let told = |error: io::Error| {
             io::Error::new(error.kind(), format!("api.client_secret_file {}: {error}", path.display()))
         };
+        *self.written() = written(path);
         let secret = read(path).map_err(told)?;
         if self.with(|current| current.secret == secret) {
             return Ok(false);
@@ -113,6 +121,10 @@ impl Credentials {
         })
     }
 
+    fn written(&self) -> MutexGuard<'_, Option<SystemTime>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn with<T>(&self, f: impl FnOnce(&Current) -> T) -> T {
         f(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -143,6 +155,11 @@ impl AsRef<[u8]> for Text {
     fn as_ref(&self) -> &[u8] {
         self.0.as_bytes()
     }
+}
+
+/// When the file was written last.
+fn written(path: &Path) -> Option<SystemTime> {
+    fs::metadata(path).and_then(|file| file.modified()).ok()
 }
 
 /// The file's text without the line break at its end. An empty file is a secret half replaced, not an empty secret.

@@ -124,7 +124,7 @@ impl Ledger {
         };
         let again = before.is_some_and(|before| before.read_in == desk.poll);
         if desk.locate(reading, entry, walked) {
-            folded.outside_by.get_or_insert_with(|| distance(reading.start, walked.range));
+            folded.outside_by.get_or_insert_with(|| likely_offset(reading.start, walked.range));
         }
         desk.start(reading, entry, pair);
         desk.reply(reading, entry);
@@ -259,10 +259,9 @@ impl Desk<'_> {
         let now = SlimMillis::from(reading.reply);
         let before = std::mem::replace(&mut entry.reply, now);
         match reading.reply {
+            // The first one is no amendment, whether it counts or not.
             Some(reply) if !entry.replied.seen() => {
-                if entry.replied.happen(self.counting) {
-                    self.news.reply = Some(reply);
-                }
+                self.news.reply = entry.replied.happen(self.counting).then_some(reply);
             }
             _ if !before.is_none() && now != before && entry.replied.counted() => {
                 self.tallies.amendments.count(AmendedField::ReplyTime);
@@ -309,9 +308,7 @@ impl Desk<'_> {
         let before = std::mem::replace(&mut entry.duration, now);
         match duration {
             Some(duration) if !entry.lasted.seen() => {
-                if entry.lasted.happen(self.counting) {
-                    self.news.duration = Some(duration);
-                }
+                self.news.duration = entry.lasted.happen(self.counting).then_some(duration);
             }
             _ if !before.is_none() && now != before && entry.lasted.counted() => {
                 self.tallies.amendments.count(AmendedField::Duration);
@@ -351,6 +348,15 @@ fn clamped(millis: u64) -> i64 {
 fn distance(instant: UnixMillis, range: Range) -> i64 {
     let (first, last) = (UnixMillis::from_seconds(range.start), UnixMillis::from_seconds(range.end));
     if instant < first { instant.since(first) } else { instant.since(last).max(0) }
+}
+
+/// By how much a date outside the range that listed it seems to be off: the conversation began somewhere in the range, and
+/// most zones differ by whole hours, all by quarters of one.
+fn likely_offset(dated: UnixMillis, range: Range) -> i64 {
+    let least = distance(dated, range);
+    let (near, far) = (least.abs(), least.abs().saturating_add(range.width().saturating_mul(1000)));
+    let whole = |minutes: i64| near.saturating_add(minutes * 60_000 - 1) / (minutes * 60_000) * (minutes * 60_000);
+    [60, 30, 15].map(whole).into_iter().find(|offset| *offset <= far).map_or(least, |offset| offset * least.signum())
 }
 
 /// Whether a customer was waiting who could be kept waiting too long (rule **eligible**).

@@ -105,7 +105,8 @@ pub struct Folded {
     pub unknown_values: Tally<UnknownField>,
     /// What was counted.
     pub events: Events,
-    /// How far the first record that is newly found outside its range lies from it, milliseconds; negative when before.
+    /// By how much the first record that is newly found outside its range seems to be dated wrongly, milliseconds; negative
+    /// when too early.
     pub outside_by: Option<i64>,
 }
 

@@ -79,6 +79,12 @@ async fn the_secret_file_is_read_again() {
     assert!(!client.credentials_changed());
     assert_eq!(sent().await, "the-id:second");
 
+    let file_itself = fs::File::options().write(true).open(&file).unwrap();
+    file_itself.set_modified(std::time::UNIX_EPOCH).unwrap();
+    assert!(client.credentials_changed(), "the same secret is to be tried once more");
+    assert!(!client.reload_credentials().unwrap());
+    assert!(!client.credentials_changed(), "once");
+
     fs::write(&file, "\n").unwrap();
     assert!(!client.credentials_changed(), "an empty file is a secret half replaced");
     assert!(client.reload_credentials().is_err());

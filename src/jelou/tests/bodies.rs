@@ -84,8 +84,12 @@ fn objects_may_be_null_or_empty_or_no_objects_at_all() {
 #[test]
 fn teams() {
     let team = |fields| with(fields).team;
-    assert_eq!(&*team(r#""assignationMethod":{"teamName":" Sales "},"operator":{"team":"Other"}"#), "Sales");
-    assert_eq!(&*team(r#""assignationMethod":{"teamName":""},"operator":{"team":"Other"}"#), "Other");
+    assert_eq!(
+        &*team(r#""assignationMethod":{"teamName":" Sales "},"operator":{"team":"Other"}"#),
+        " Sales ",
+        "as it is"
+    );
+    assert_eq!(&*team(r#""assignationMethod":{"teamName":" "},"operator":{"team":"Other"}"#), "Other");
     assert_eq!(&*team(r#""operator":{"names":"A Person","team":"One,Two"}"#), "unassigned");
     assert_eq!(&*team(r#""assignationMethod":{"teamName":"Atenci\u00f3n \ud83d\ude00"}"#), "Atención 😀");
 }

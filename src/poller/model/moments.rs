@@ -38,6 +38,9 @@ pub(super) fn check(
     Ok(())
 }
 
+/// When something happened to a conversation, and how long it took.
+type Happened = fn(&Memory) -> Option<(i64, u64)>;
+
 /// When it got its reply and how long that took.
 fn reply(memory: &Memory) -> Option<(i64, u64)> {
     let reply = memory.latest.reply?;
@@ -59,7 +62,7 @@ fn recent(
     is_here: impl Fn(usize) -> bool,
 ) -> Result<(), String> {
     let window = i64::try_from(book.settings.recent_window).unwrap() * 1000;
-    let happened: [(&str, fn(&Memory) -> Option<(i64, u64)>, _); 2] =
+    let happened: [(&str, Happened, _); 2] =
         [("recent replies", reply, moment.reply_recent), ("recent durations", end, moment.duration_recent)];
     for (what, event, shown) in happened {
         let within = |(when, _): &(i64, u64)| *when > at.0 - window && *when <= at.0;
