@@ -11,18 +11,17 @@ use jelou_exporter::simulator::story::Story;
 use jelou_exporter::simulator::{Simulator, SimulatorOptions};
 use tokio::net::TcpListener;
 
-use super::{Killed, PATIENCE, free_port, get, resident, wait_for};
+use super::limits::{self, Limits};
+use super::process::{Killed, PATIENCE, free_port, get, wait_for};
 
 /// (bot, team) pairs.
 const PAIRS: i64 = 10;
 /// Conversations that the ledger remembers.
 const CONVERSATIONS: i64 = 1000;
-/// What is wanted after [`FEW`] polls, MiB.
-const MOST: f64 = 12.0;
 const FEW: u64 = 10;
 
 /// Prints what it is after ten polls, and after so many.
-pub(super) fn measure(many: u64) {
+pub(super) fn measure(many: u64, limits: &mut Limits) {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     let simulator = runtime.block_on(async {
@@ -67,17 +66,15 @@ pub(super) fn measure(many: u64) {
     // A poll asks for at least one page.
     polled(CONVERSATIONS as u64 / 50 + FEW);
     scrape_all(port);
-    let few = resident(&child);
+    let few = child.memory();
     polled(CONVERSATIONS as u64 / 50 + many);
     scrape_all(port);
-    let later = resident(&child);
-    println!(
-        "at work, {PAIRS} pairs, {CONVERSATIONS} conversations, a scrape of each format: resident {:.1} MiB after some {FEW} polls \
-         (at most {MOST} MiB wanted), {:.1} MiB after {many} ({:.2} of that)",
-        few as f64 / 1024.0,
-        later as f64 / 1024.0,
-        later as f64 / few as f64,
-    );
+    let later = child.memory();
+    println!("at work: {PAIRS} pairs, {CONVERSATIONS} conversations, a scrape of each format");
+    println!("  after some {FEW} polls {few}");
+    println!("  after {many:>7} polls {later}, {:.2} times as much", later.resident / few.resident);
+    limits.at_most("memory at work, MiB", few.resident, limits::RESIDENT);
+    limits.at_most("its growth", later.resident / few.resident, limits::GROWTH);
     drop(child);
     // Whatever is left of it lies in the temporary directory.
     let _ = std::fs::remove_file(&state);
