@@ -1,6 +1,7 @@
 //! The command line: which command, and the flags of the settings.
 
 mod manual;
+mod unknown;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -145,6 +146,7 @@ pub fn parse(
     refuse_secrets(&args)?;
     let root = parser().try_get_matches_from(spelt_out(args)).map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Stop::Asked(error.to_string()),
+        ErrorKind::UnknownArgument => Stop::Unusable(unknown::flag(&error).unwrap_or_else(|| error.to_string())),
         _ => Stop::Unusable(error.to_string()),
     })?;
     let (name, matches) = root.subcommand().unwrap_or(("run", &root));
@@ -193,11 +195,7 @@ fn refuse_secrets(args: &[OsString]) -> Result<(), Stop> {
             name.strip_prefix("--").is_some_and(|name| name == setting.key.replace('_', "-"))
         };
         if args.iter().any(given) {
-            let (key, env) = (setting.key, setting.env());
-            return Err(Stop::Unusable(format!(
-                "error: {key} has no flag, for every user of a machine can read its command lines; \
-                 set {env}, {key} in the file, or {key}_file"
-            )));
+            return Err(Stop::Unusable(unknown::without_flag(setting)));
         }
     }
     Ok(())

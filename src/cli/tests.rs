@@ -87,6 +87,14 @@ fn what_is_unknown_is_refused_with_what_was_meant() {
     for (args, said) in [
         (vec!["--api.ulr", "x"], "'--api.url'"),
         (vec!["--api.client_id=x"], "'--api.client-id'"),
+        (
+            vec!["--web.interval=5s"],
+            "'--web.interval' found\n\n  tip: did you mean '--poll.interval' or '--otlp.interval'?",
+        ),
+        (vec!["--log-level", "debug"], "'--log.level'"),
+        (vec!["--config=c.yml"], "'--config.file'"),
+        (vec!["--api.secret=x"], "api.client_secret has no flag"),
+        (vec!["simulate", "--simulator.fault", "1"], "'--simulator.faults'"),
         (vec!["chek-config"], "'check-config'"),
         (vec!["--simulator.seed", "7", "demo"], "'demo --simulator.seed'"),
         (vec!["simulate", "--simulator.faults", "2"], "a number from 0 to 1 is wanted"),
@@ -96,6 +104,14 @@ fn what_is_unknown_is_refused_with_what_was_meant() {
         let text = refused(&args);
         assert!(text.contains(said), "{args:?}: {text}");
     }
+}
+
+#[test]
+fn what_is_like_no_flag_is_given_no_guess() {
+    assert_eq!(
+        refused(&["--verbose"]),
+        "error: unexpected argument '--verbose' found\n\nFor more information, try '--help'."
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::api::{ApiSettings, AuthScheme, Dialect};
 use super::given::quoted;
-use super::nearest::near;
+use super::nearest::did_you_mean;
 use super::reader::{LONGER_THAN_ZERO, Reader};
 use super::secret::Secret;
 use super::values::{base_url, is_loopback, line, url_path, whole};
@@ -96,7 +96,7 @@ fn usable_secret(text: &str, auth: Option<AuthScheme>) -> Result<&str, String> {
 
 /// Checks that an id and exactly one secret are there.
 fn credentials(from: &mut Reader<'_>, auth: Option<AuthScheme>) {
-    if from.given("api.client_id").is_none() {
+    if from.given("api.client_id").is_none() && !from.is_refused("api.client_id") {
         from.refuse_unseen("api.client_id", "it is missing: set JELOU_EXPORTER_API_CLIENT_ID (demo needs none)");
     }
     let secret = from.given("api.client_secret").is_some();
@@ -114,7 +114,7 @@ fn credentials(from: &mut Reader<'_>, auth: Option<AuthScheme>) {
                 }
             }
         },
-        None if secret => {}
+        None if secret || from.is_refused("api.client_secret") || from.is_refused("api.client_secret_file") => {}
         None => {
             let env = "JELOU_EXPORTER_API_CLIENT_SECRET";
             let what = format!("it is missing: set {env} or api.client_secret_file");
@@ -183,11 +183,9 @@ fn timezone(text: &str) -> Result<(TimeZone, String), String> {
             Err("the name of a zone is wanted, like America/Guayaquil, not an offset".to_owned())
         }
         Err(_) => {
-            let meant = zone_of(&text).map_or_else(
-                || "names are those of the IANA, like America/Guayaquil".to_owned(),
-                |near| format!("did you mean {}?", quoted(&near)),
-            );
-            Err(format!("no time zone of this name is known; {meant}"))
+            let instead =
+                zone_of(&text).unwrap_or_else(|| "names are those of the IANA, like America/Guayaquil".to_owned());
+            Err(format!("no time zone of this name is known; {instead}"))
         }
     }
 }
@@ -210,18 +208,19 @@ const PLACES: &[(&str, &str)] = &[
     ("venezuela", "America/Caracas"),
 ];
 
-/// The zone that was probably meant, if there is one that is alike.
+/// `did you mean "America/Lima"?`: the zones that were probably meant, if any is alike.
 fn zone_of(text: &str) -> Option<String> {
+    let told = |zone: &str| format!("did you mean {}?", quoted(zone));
     let spelt = text.replace([' ', '-'], "_");
     if let Ok(zone) = TimeZone::get(&spelt) {
-        return zone.iana_name().map(str::to_owned);
+        return zone.iana_name().map(told);
     }
     let place = spelt.rsplit('/').next().unwrap_or_default().to_lowercase();
     if let Some((_, zone)) = PLACES.iter().find(|(name, _)| *name == place) {
-        return Some((*zone).to_owned());
+        return Some(told(zone));
     }
-    let names: Vec<String> = jiff::tz::db().available().map(|name| name.as_str().to_owned()).collect();
-    near(&spelt, 0.85, names.iter().map(String::as_str)).map(str::to_owned)
+    let zones: Vec<String> = jiff::tz::db().available().map(|name| name.as_str().to_owned()).collect();
+    did_you_mean(&spelt, zones.iter().map(String::as_str), quoted)
 }
 
 /// The slowest budget that is taken: one request an hour and a half. Slower ones are slips, and overflow delays.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::given::{Given, Layer, Source};
 use super::problem::Problem;
-use super::settings::{ENV_PREFIX, SETTINGS, Setting, nearest_key, setting};
+use super::settings::{ENV_PREFIX, SETTINGS, Setting, variable_instead_of};
 
 /// Names with our prefix that are no settings: the file, and the commit that the build is told.
 pub(super) const CONFIG_FILE: &str = "JELOU_EXPORTER_CONFIG_FILE";
@@ -27,8 +27,7 @@ pub(super) fn read(env: &BTreeMap<String, String>, ignored: &dyn Fn(&str) -> boo
             None if ignored(&key_of(name)) => {}
             // The value is not shown: the name that was meant may be that of a secret.
             None => {
-                let meant = setting(nearest_key(&key_of(name))).map(Setting::env).unwrap_or_default();
-                let what = format!("unknown environment variable; did you mean {meant}?");
+                let what = format!("unknown environment variable; {}", variable_instead_of(&key_of(name)));
                 problems.push(Problem { key: name.clone(), value: None, place: None, what });
             }
         }

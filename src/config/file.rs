@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::given::{Given, Layer, Source, shown};
 use super::problem::Problem;
-use super::settings::{SETTINGS, Setting, nearest_key, nearest_word, setting};
-use super::yaml::{self, Node};
+use super::settings::{SETTINGS, Setting, instead_of, setting};
+use super::yaml::{self, Bare, Node};
 
 /// What a file says, and what is wrong with it.
 #[derive(Default)]
@@ -53,7 +53,7 @@ impl Reading {
     fn walk(&mut self, prefix: &str, entries: Vec<(Node, Node)>) {
         let mut seen: Vec<String> = Vec::new();
         for (name, value) in entries {
-            let (Node::Text(name) | Node::Bare(name)) = name else {
+            let (Node::Text(name) | Node::Bare(Bare { written: name, .. })) = name else {
                 let whose = if prefix.is_empty() { "config.file" } else { prefix };
                 self.refuse(whose, "a key must be a word");
                 continue;
@@ -78,8 +78,7 @@ impl Reading {
             (None, _) if is_section => self.refuse(&key, "this is a section: its settings stand below it"),
             // The value is not shown: the key that was meant may be a secret.
             (None, _) => {
-                let meant = if key.contains('.') { nearest_key(&key) } else { nearest_word(&key) };
-                let what = format!("unknown key; did you mean {meant}?");
+                let what = format!("unknown key; {}", instead_of(&key));
                 self.refuse(&key, &what);
             }
         }
@@ -104,10 +103,15 @@ impl Reading {
     fn scalar(&mut self, setting: &Setting, node: Node) -> Option<String> {
         let problem = match node {
             Node::Text(text) => return Some(text),
-            Node::Bare(text) if !setting.kind.is_text() => return Some(text),
-            Node::Bare(text) => Problem {
+            Node::Bare(Bare { value, .. }) if !setting.kind.is_text() => return Some(value),
+            // Nothing else can be meant by plain digits. Of `1.2e+06` it is not known what it was before some program
+            // wrote it so.
+            Node::Bare(Bare { written, .. }) if written.bytes().all(|byte| byte.is_ascii_digit()) => {
+                return Some(written);
+            }
+            Node::Bare(Bare { written, .. }) => Problem {
                 key: setting.key.to_owned(),
-                value: Some(shown(setting, &text)),
+                value: Some(shown(setting, &written)),
                 place: Some(self.name.clone()),
                 what: "YAML takes this for a number or a truth value; put it in quotes".to_owned(),
             },
@@ -146,6 +150,14 @@ mod tests {
                 "api: {client_id: '1e3', page_size: 20, requests_per_second: 0.5}\n",
                 vec!["api.client_id=1e3", "api.page_size=20", "api.requests_per_second=0.5"],
             ),
+            (
+                "api: {client_id: 1234567, client_secret: 0012, account: 340282366920938463463374607431768211456}\n",
+                vec![
+                    "api.account=340282366920938463463374607431768211456",
+                    "api.client_id=1234567",
+                    "api.client_secret=0012",
+                ],
+            ),
             ("poll: {count_initial: true}\n", vec!["poll.count_initial=true"]),
             ("metrics: {reply_time_buckets: [5s, 1m]}\n", vec!["metrics.reply_time_buckets=5s,1m"]),
             (
@@ -168,7 +180,7 @@ mod tests {
             ("polling:", "polling (c.yml): unknown key; did you mean poll?"),
             ("url: x", "url (c.yml): unknown key; did you mean api.url?"),
             ("api: {deep: {url: x}}", "api.deep.url (c.yml): unknown key; did you mean api.url?"),
-            ("12: x", "12 (c.yml): unknown key; did you mean"),
+            ("12: x", "12 (c.yml): unknown key; --help lists all settings"),
             ("api: {url: a, url: b}", "api.url (c.yml): it is given twice; keep one"),
             ("api: {url: a}\napi: {path: /b}", "api (c.yml): it is given twice; keep one"),
             ("api: {url: a}\napi.url: b", "api.url (c.yml): it is given twice; keep one"),
@@ -181,10 +193,10 @@ mod tests {
             ),
             (
                 "api: {client_id: 1e3}",
-                "api.client_id = \"1000\" (c.yml): YAML takes this for a number or a truth value; put it in quotes",
+                "api.client_id = \"1e3\" (c.yml): YAML takes this for a number or a truth value; put it in quotes",
             ),
             (
-                "api: {client_secret: 12345}",
+                "api: {client_secret: 0x12345}",
                 "api.client_secret = <secret> (c.yml): YAML takes this for a number or a truth value; put it in quotes",
             ),
             ("? [a]\n: b", "config.file (c.yml): a key must be a word"),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::duration::millis;
 use super::given::quoted;
-use super::nearest::nearest;
+use super::nearest::did_you_mean;
 use super::reader::{LONGER_THAN_ZERO, Reader};
 use super::values::{bounds, list, whole};
 use crate::domain::conversation::Origin;
@@ -68,8 +68,10 @@ fn origins(text: &str) -> Result<Vec<Origin>, String> {
     let mut origins = Vec::new();
     for name in list(text) {
         let Some(origin) = Origin::named(name) else {
-            let near = nearest(name, Origin::ALL.iter().map(|origin| origin.as_str())).unwrap_or_default();
-            return Err(format!("{} is no origin; did you mean {near}?", quoted(name)));
+            let known = || Origin::ALL.iter().map(|origin| origin.as_str());
+            let instead = did_you_mean(name, known(), str::to_owned)
+                .unwrap_or_else(|| format!("known are {}", known().collect::<Vec<_>>().join(", ")));
+            return Err(format!("{} is no origin; {instead}", quoted(name)));
         };
         if !origins.contains(&origin) {
             origins.push(origin);

@@ -44,6 +44,11 @@ impl<'a> Reader<'a> {
         self.values.get(key).filter(|given| !given.text.trim().is_empty())
     }
 
+    /// Whether something was found wrong with a setting already: then its value is not there, though somebody gave one.
+    pub(super) fn is_refused(&self, key: &str) -> bool {
+        self.problems.iter().any(|problem| problem.key == key)
+    }
+
     /// Notes what is wrong with a setting, beside its value.
     pub(super) fn refuse(&mut self, key: &str, what: impl Into<String>) {
         let value = setting(key).zip(self.values.get(key)).map(|(setting, given)| shown(setting, &given.text));

@@ -1,6 +1,6 @@
 //! The one table of settings. Flags, environment names, file keys, `--help` and the README's table are derived from it.
 
-use super::nearest::nearest;
+use super::nearest::did_you_mean;
 
 /// What every environment name begins with.
 pub const ENV_PREFIX: &str = "JELOU_EXPORTER_";
@@ -57,7 +57,7 @@ impl Kind {
         matches!(self, Self::Durations | Self::Words | Self::Addresses)
     }
 
-    /// Whether a bare number or `true` in the file cannot be meant: YAML has read `0x10` and `1e3` before we see them.
+    /// Whether a number or `true` in the file, unless it is plain digits, may be text that YAML has taken for something else.
     pub const fn is_text(self) -> bool {
         matches!(
             self,
@@ -137,15 +137,21 @@ pub fn setting(key: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.key == key)
 }
 
-/// The known key that looks most like this one.
-pub fn nearest_key(key: &str) -> &'static str {
-    nearest(key, SETTINGS.iter().map(|setting| setting.key)).unwrap_or(SETTINGS[0].key)
+/// Where to look when nothing is like what was written.
+const ALL_ARE_LISTED: &str = "--help lists all settings";
+
+/// What to do about an unknown key: the known ones that were probably meant. A word without a dot may be a section.
+pub(super) fn instead_of(key: &str) -> String {
+    let sections = SETTINGS.iter().map(Setting::section).filter(|_| !key.contains('.'));
+    let known = SETTINGS.iter().map(|setting| setting.key).chain(sections);
+    did_you_mean(key, known, str::to_owned).unwrap_or_else(|| ALL_ARE_LISTED.to_owned())
 }
 
-/// The known key or section that looks most like this word, which stands where sections do.
-pub fn nearest_word(word: &str) -> &'static str {
-    let sections = SETTINGS.iter().map(Setting::section);
-    nearest(word, SETTINGS.iter().map(|setting| setting.key).chain(sections)).unwrap_or(SETTINGS[0].key)
+/// The same, told by the names of environment variables.
+pub(super) fn variable_instead_of(key: &str) -> String {
+    let write = |key: &str| setting(key).map(Setting::env).unwrap_or_default();
+    let known = SETTINGS.iter().map(|setting| setting.key);
+    did_you_mean(key, known, write).unwrap_or_else(|| ALL_ARE_LISTED.to_owned())
 }
 
 /// The README's table of settings.
@@ -292,9 +298,22 @@ mod tests {
             ("api.secret", "api.client_secret"),
             ("api.client", "api.client_id"),
             ("metrics.reply_target_origins", "metrics.reply_target_excluded_origins"),
+            ("web.interval", "poll.interval or otlp.interval"),
+            ("otel.endpoint", "otlp.endpoint"),
+            ("api.key", "api.client_key_file"),
         ] {
-            assert_eq!(nearest_key(written), meant, "{written}");
+            assert_eq!(instead_of(written), format!("did you mean {meant}?"), "{written}");
         }
+    }
+
+    #[test]
+    fn what_is_like_no_key_is_given_no_guess() {
+        for written in ["foo", "port", "xyzzy.q", "wibble.a", "api.token", "log.file", "web.port", "otel"] {
+            assert_eq!(instead_of(written), ALL_ARE_LISTED, "{written}");
+            assert_eq!(variable_instead_of(written), ALL_ARE_LISTED, "{written}");
+        }
+        let both = "did you mean JELOU_EXPORTER_POLL_INTERVAL or JELOU_EXPORTER_OTLP_INTERVAL?";
+        assert_eq!(variable_instead_of("web.interval"), both);
     }
 
     #[test]
@@ -307,13 +326,12 @@ mod tests {
             ("logs", "log"),
             ("metric", "metrics"),
             ("metrcis", "metrics"),
-            ("otel", "otlp"),
             ("states", "state"),
             ("url", "api.url"),
             ("listen_address", "web.listen_address"),
             ("timezone", "api.timezone"),
         ] {
-            assert_eq!(nearest_word(written), meant, "{written}");
+            assert_eq!(instead_of(written), format!("did you mean {meant}?"), "{written}");
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// A node of the document.
 #[derive(Debug, PartialEq)]
@@ -12,25 +12,45 @@ pub(crate) enum Node {
     Null,
     /// A string, quoted or one that can be nothing else.
     Text(String),
-    /// What YAML took for a number or a truth value, as it understood it.
-    Bare(String),
+    /// What YAML took for a number or a truth value.
+    Bare(Bare),
     /// A list.
     List(Vec<Node>),
     /// A map, in the order and with the doubles of the document.
     Map(Vec<(Node, Node)>),
 }
 
+/// A number or a truth value.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Bare {
+    /// As YAML understood it: `16`.
+    pub(crate) value: String,
+    /// As it stands in the document: `0x10`.
+    pub(crate) written: String,
+}
+
 /// Reads one document; an empty one is [`Node::Null`].
 pub(crate) fn parse(text: &str) -> Result<Node, String> {
-    serde_norway::from_str(text).map_err(|error| {
-        let message = error.to_string();
-        // Complaints about a value quote it, and it may be a secret; those about the syntax do not.
-        if !message.contains("invalid ") {
-            return message;
-        }
-        let place = error.location().map(|at| format!(" at line {} column {}", at.line(), at.column()));
-        format!("a value that cannot be read{}", place.unwrap_or_default())
-    })
+    let mut tree = serde_norway::from_str(text).map_err(told)?;
+    // What a value is asked for as decides whether it comes as it is written, and what it is has to be known first.
+    Spelling(&mut tree).deserialize(serde_norway::Deserializer::from_str(text)).map_err(told)?;
+    Ok(tree)
+}
+
+fn told(error: serde_norway::Error) -> String {
+    let message = error.to_string();
+    // Complaints about a value quote it, and it may be a secret; those about the syntax do not.
+    if !message.contains("invalid ") {
+        return message;
+    }
+    let place = error.location().map(|at| format!(" at line {} column {}", at.line(), at.column()));
+    format!("a value that cannot be read{}", place.unwrap_or_default())
+}
+
+impl Node {
+    fn bare(value: impl ToString) -> Self {
+        Self::Bare(Bare { value: value.to_string(), written: String::new() })
+    }
 }
 
 impl<'de> Deserialize<'de> for Node {
@@ -58,27 +78,27 @@ impl<'de> Visitor<'de> for NodeVisitor {
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
-        Ok(Node::Bare(value.to_string()))
+        Ok(Node::bare(value))
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
-        Ok(Node::Bare(value.to_string()))
+        Ok(Node::bare(value))
     }
 
     fn visit_i128<E>(self, value: i128) -> Result<Node, E> {
-        Ok(Node::Bare(value.to_string()))
+        Ok(Node::bare(value))
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
-        Ok(Node::Bare(value.to_string()))
+        Ok(Node::bare(value))
     }
 
     fn visit_u128<E>(self, value: u128) -> Result<Node, E> {
-        Ok(Node::Bare(value.to_string()))
+        Ok(Node::bare(value))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Node, E> {
-        Ok(Node::Bare(value.to_string()))
+        Ok(Node::bare(value))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Node, E> {
@@ -102,6 +122,56 @@ impl<'de> Visitor<'de> for NodeVisitor {
     }
 }
 
+/// Reads a document once more, for how its numbers and truth values are written.
+struct Spelling<'a>(&'a mut Node);
+
+impl<'de> DeserializeSeed<'de> for Spelling<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        match self.0 {
+            Node::Bare(_) => deserializer.deserialize_str(self),
+            Node::List(_) => deserializer.deserialize_seq(self),
+            Node::Map(_) => deserializer.deserialize_map(self),
+            Node::Null | Node::Text(_) => IgnoredAny::deserialize(deserializer).map(drop),
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for Spelling<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("what was there before")
+    }
+
+    fn visit_str<E>(self, written: &str) -> Result<(), E> {
+        if let Node::Bare(bare) = self.0 {
+            written.clone_into(&mut bare.written);
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        if let Node::List(list) = self.0 {
+            for item in list {
+                items.next_element_seed(Spelling(item))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        if let Node::Map(map) = self.0 {
+            for (key, value) in map {
+                entries.next_key_seed(Spelling(key))?;
+                entries.next_value_seed(Spelling(value))?;
+            }
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,7 +180,7 @@ mod tests {
     #[test]
     fn a_document_becomes_a_tree() {
         let text = |text: &str| Node::Text(text.to_owned());
-        let bare = |text: &str| Node::Bare(text.to_owned());
+        let bare = |text: &str| Node::Bare(Bare { value: text.to_owned(), written: text.to_owned() });
         assert_eq!(parse(""), Ok(Node::Null));
         assert_eq!(parse("# nothing\n"), Ok(Node::Null));
         assert_eq!(
@@ -132,6 +202,31 @@ mod tests {
                 (text("a"), text("5m")),
             ]))
         );
+    }
+
+    #[test]
+    fn numbers_are_known_as_they_are_written() {
+        let written = |text: &str| {
+            let Node::Map(entries) = parse(text).unwrap() else { panic!("{text}") };
+            let bare = entries.into_iter().filter_map(|(_, value)| match value {
+                Node::Bare(bare) => Some((bare.value, bare.written)),
+                _ => None,
+            });
+            bare.collect::<Vec<_>>()
+        };
+        for (number, value) in [
+            ("16", "16"),
+            ("0x10", "16"),
+            ("0o20", "16"),
+            ("+16", "16"),
+            ("1e5", "100000"),
+            ("1.50", "1.5"),
+            ("True", "true"),
+        ] {
+            let pair = (value.to_owned(), number.to_owned());
+            assert_eq!(written(&format!("x: [a, {{b: 1}}]\na: {number} # so")), vec![pair.clone()], "{number}");
+            assert_eq!(written(&format!("a: &n {number}\nb: *n")), vec![pair.clone(), pair], "{number}");
+        }
     }
 
     #[test]

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use crate::config::given::quoted;
-use crate::config::nearest::nearest;
+use crate::config::nearest::did_you_mean;
 use crate::config::problem::Problem;
-use crate::config::yaml::Node;
+use crate::config::yaml::{Bare, Node};
 
 use super::WebConfig;
 
@@ -56,8 +56,9 @@ impl Section {
         let mut section = Self { name: name.to_owned(), entries: Vec::new() };
         for (key, value) in map(section.shown_name(), node, findings)? {
             if !known.contains(&&*key) {
-                let meant = nearest(&key, known.iter().copied()).unwrap_or(known[0]);
-                findings.refuse(&section.key(&key), None, format!("unknown key; did you mean {}?", section.key(meant)));
+                let instead = did_you_mean(&key, known.iter().copied(), |known| section.key(known))
+                    .unwrap_or_else(|| format!("known are {}", known.join(", ")));
+                findings.refuse(&section.key(&key), None, format!("unknown key; {instead}"));
             } else if section.entries.iter().any(|(taken, _)| *taken == key) {
                 findings.refuse(&section.key(&key), None, "it is given twice; keep one");
             } else {
@@ -108,7 +109,7 @@ impl Section {
     pub(super) fn text(&mut self, key: &str, findings: &mut Findings) -> Option<String> {
         match self.take(key) {
             Node::Null => None,
-            Node::Text(text) | Node::Bare(text) => Some(text).filter(|text| !text.is_empty()),
+            Node::Text(text) | Node::Bare(Bare { value: text, .. }) => Some(text).filter(|text| !text.is_empty()),
             Node::List(_) | Node::Map(_) => {
                 findings.refuse(&self.key(key), None, "one value is wanted");
                 None
@@ -129,7 +130,7 @@ impl Section {
         let mut texts = Vec::with_capacity(items.len());
         for item in items {
             match item {
-                Node::Text(text) | Node::Bare(text) if !text.is_empty() => texts.push(text),
+                Node::Text(text) | Node::Bare(Bare { value: text, .. }) if !text.is_empty() => texts.push(text),
                 _ => findings.refuse(&self.key(key), None, "the list must hold plain values"),
             }
         }
