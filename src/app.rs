@@ -142,7 +142,8 @@ pub fn run(invocation: Invocation) -> Result<(), AppError> {
 
 fn check_config(config: &Config) -> Result<(), AppError> {
     let warnings = config.warnings.iter().map(|warning| format!("warning: {warning}\n"));
-    print(warnings.chain(["The configuration is usable.\n".to_owned()]).collect::<String>().as_bytes())
+    let notes = config.notes.iter().map(|note| format!("note: {note}\n"));
+    print(warnings.chain(notes).chain(["The configuration is usable.\n".to_owned()]).collect::<String>().as_bytes())
 }
 
 /// Writes to standard output. Whoever closes it early (`once | head`) has read enough.

@@ -74,6 +74,8 @@ pub struct Config {
     pub log: LogSettings,
     /// What was given and has no effect, to be logged.
     pub warnings: Vec<String>,
+    /// What was found and is neither wrong nor without effect, for who asks whether all is well.
+    pub notes: Vec<String>,
     texts: Texts,
 }
 
@@ -98,7 +100,9 @@ impl Config {
         let Settled { mut from, standard, needs_credentials } = settle(sources);
         let api = api_reading::read(&mut from, needs_credentials);
         let poll = poll::read(&mut from);
-        let state = state::read(&mut from, looks_at_place);
+        let account = from.given("api.account").map(|given| given.text.trim().to_owned()).unwrap_or_default();
+        let look_for = Some(account).filter(|_| looks_at_place);
+        let state = state::read(&mut from, look_for.as_deref());
         let web = web::read(&mut from);
         let otlp = otlp::read(&mut from, standard);
         let metrics = metrics::read(&mut from);
@@ -123,6 +127,7 @@ impl Config {
                     metrics,
                     log,
                     warnings: from.warnings,
+                    notes: from.notes,
                     texts: Texts::new(from.values),
                 })
             }

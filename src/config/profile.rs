@@ -7,7 +7,7 @@ pub struct Profile {
     pub(super) needs_credentials: bool,
     /// Whether nothing that is said about `api.*` holds, because no real API is asked.
     pub(super) without_api: bool,
-    /// Whether it is looked at if the checkpoint can stand where it is to stand.
+    /// Whether it is looked at if the checkpoint can stand where it is to stand, and what is in it.
     pub(super) looks_at_place: bool,
     /// What the command itself decides, whatever anybody says.
     pub(super) fixed: &'static [(&'static str, &'static str)],

@@ -16,6 +16,7 @@ pub(super) struct Reader<'a> {
     pub(super) values: Layer,
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<String>,
+    pub(super) notes: Vec<String>,
     read_file: &'a dyn Fn(&Path) -> io::Result<String>,
 }
 
@@ -36,7 +37,7 @@ impl<'a> Reader<'a> {
             Some((setting.key, given.or_else(|| fallback(setting))?))
         };
         let values = SETTINGS.iter().filter_map(settle).collect();
-        Self { values, problems, warnings, read_file }
+        Self { values, problems, warnings, notes: Vec::new(), read_file }
     }
 
     /// What was given, if it is more than an empty text.

@@ -86,8 +86,8 @@ impl Case {
 
 #[test]
 fn defaults_are_those_of_the_table() {
-    let Config { api, poll, state, web, otlp, metrics, log, warnings, texts: _ } = case().config();
-    let sections = format!("{api:?}\n{poll:?}\n{state:?}\n{web:?}\n{otlp:?}\n{metrics:?}\n{log:?}\n{warnings:?}");
+    let Config { api, poll, state, web, otlp, metrics, log, warnings, notes, texts: _ } = case().config();
+    let sections = format!("{api:?}\n{poll:?}\n{state:?}\n{web:?}\n{otlp:?}\n{metrics:?}\n{log:?}\n{warnings:?} {notes:?}");
     insta::assert_snapshot!(sections, @r#"
     ApiSettings { url: "https://api.jelou.ai", dialect: MetricsPost, path: None, client_id: Some("me"), client_secret: Some(<secret>), client_secret_file: None, ca_file: None, client_certificate_file: None, client_key_file: None, auth: Basic, timezone: TimeZone(TZif("America/Guayaquil")), timezone_name: "America/Guayaquil", page_size: 50, timeout: 30s, requests_per_second: 2.0, account: "default" }
     PollSettings { interval: 60s, overlap: 600s, horizon: 604800s, sweep_interval: 21600s, initial_lookback: 86400s, count_initial: false }
@@ -96,7 +96,7 @@ fn defaults_are_those_of_the_table() {
     OtlpSettings { endpoint: None, traces: None, protocol: HttpProtobuf, interval: 60s, timeout: 10s, export_timeout: None, temporality: Cumulative, histograms: Explicit, compression: None, tls: TlsFiles { authorities: None, identity: None }, headers: [], resource: {"service.name": "jelou-exporter"} }
     MetricsSettings { reply_bounds: [5000, 10000, 15000, 30000, 60000, 120000, 180000, 300000, 600000, 900000, 1800000, 3600000, 7200000, 14400000, 28800000], duration_bounds: [60000, 120000, 300000, 600000, 900000, 1800000, 3600000, 7200000, 14400000, 28800000, 43200000, 86400000], schema: 3, reply_target: 300s, excluded_origins: [Broadcast, InducedByOperator], recent_window: 3600s, max_label_sets: 2000, stale_after: 900s, forget_pairs_after: 2592000s }
     LogSettings { level: Level(Info), format: Logfmt }
-    []
+    [] []
     "#);
 }
 

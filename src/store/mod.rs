@@ -11,6 +11,7 @@ pub(crate) mod elsewhere;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod look;
 pub mod outbox;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ use crate::domain::plan::KeptPlan;
 use bytes::{EntryBytes, KnownBytes, StateBytes, Unreadable};
 use disk::{Again, Mark, Shared};
 pub use error::StoreError;
+pub use look::{Seen, look};
 pub use outbox::Outbox;
 use trial::Trial;
 
@@ -148,6 +150,11 @@ impl From<Unreadable> for Failure {
 }
 
 impl Failure {
+    #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+    fn io(error: io::Error) -> Self {
+        Self::Io(error.to_string())
+    }
+
     fn of(self, path: &Path) -> StoreError {
         let path = path.to_owned();
         match self {
@@ -166,7 +173,7 @@ impl Store {
     ///
     /// See [`StoreError`]. A file that cannot be read is never replaced.
     pub fn open(path: &Path, account: &str) -> Result<(Self, Option<Image>), StoreError> {
-        let exists = fs::exists(path).map_err(|error| Failure::Io(error.to_string()).of(path))?;
+        let exists = fs::exists(path).map_err(|error| Failure::io(error).of(path))?;
         let database = if exists { open_checked(path, account) } else { create(path) };
         let file = path.to_owned();
         let again = Again(Box::new(move || open(&file)));
@@ -235,17 +242,12 @@ fn open(path: &Path) -> Result<Database, Failure> {
 /// Opens a file that may have been altered since, or may be something else altogether. Only when every checksum in it
 /// holds and its state can be read is it opened so that anything may be written to it, a repair after a crash included.
 fn open_checked(path: &Path, account: &str) -> Result<Database, Failure> {
-    let io = |error: io::Error| Failure::Io(error.to_string());
-    let file = OpenOptions::new().read(true).write(true).open(path).map_err(io)?;
+    let file = OpenOptions::new().read(true).write(true).open(path).map_err(Failure::io)?;
     // As the database does, which locks it once more. Where there are no locks, that is for the database to judge.
     if let Err(TryLockError::WouldBlock) = file.try_lock() {
         return Err(Failure::Locked);
     }
-    if file.metadata().map_err(io)?.len() == 0 {
-        return Err(Failure::Corrupt("it is empty".to_owned()));
-    }
-    let trial = Trial::new(file.try_clone().map_err(io)?).map_err(io)?;
-    let trial = builder().set_check_integrity_on_open(true).create_with_backend(trial)?;
+    let trial = look::tried(file.try_clone().map_err(Failure::io)?)?;
     Found::read(&trial, &Tables::of(account))?;
     drop(trial);
     Ok(builder().create_with_backend(FileBackend::new(file)?)?)
@@ -266,9 +268,8 @@ fn create(path: &Path) -> Result<Database, Failure> {
 }
 
 fn make(unfinished: &Path, path: &Path) -> Result<Database, Failure> {
-    let io = |error: io::Error| Failure::Io(error.to_string());
     match fs::remove_file(unfinished) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Failure::io(error)),
         _ => {}
     }
     let database = builder().create(unfinished)?;
@@ -277,12 +278,12 @@ fn make(unfinished: &Path, path: &Path) -> Result<Database, Failure> {
     // systems of containers and networks have no links.
     match fs::hard_link(unfinished, path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(Failure::Locked),
-        Err(_) => fs::rename(unfinished, path).map_err(io)?,
-        Ok(()) => fs::remove_file(unfinished).map_err(io)?,
+        Err(_) => fs::rename(unfinished, path).map_err(Failure::io)?,
+        Ok(()) => fs::remove_file(unfinished).map_err(Failure::io)?,
     }
     // The name, too, has to be on the disk.
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(Failure::io)?;
     Ok(database)
 }
 
