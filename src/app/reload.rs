@@ -59,8 +59,13 @@ pub(super) async fn at_each(
 pub(super) enum ReloadError {
     /// They cannot be used.
     Config(Problems),
-    /// These keys differ, and hold from the start of the process to its end.
-    Restart(Vec<&'static str>),
+    /// Some of the settings that differ hold from the start of the process to its end.
+    Restart {
+        /// Those.
+        fixed: Vec<&'static str>,
+        /// The others, which might change by themselves.
+        others: Vec<&'static str>,
+    },
     /// The web configuration must not come into force while the process runs, or cannot.
     Web(String),
     /// The API client cannot be made.
@@ -71,9 +76,13 @@ impl fmt::Display for ReloadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Config(problems) => write!(f, "{problems}"),
-            Self::Restart(keys) => {
+            Self::Restart { fixed, others } => {
                 f.write_str("these settings cannot change while the exporter runs; restart it, or set them back:")?;
-                keys.iter().try_for_each(|key| write!(f, "\n  {key}"))
+                fixed.iter().try_for_each(|key| write!(f, "\n  {key}"))?;
+                if !others.is_empty() {
+                    write!(f, "\n  until then what else was changed does not hold either: {}", others.join(", "))?;
+                }
+                Ok(())
             }
             Self::Web(why) => write!(f, "web.config_file: {why}"),
             Self::Client(error) => write!(f, "the API client cannot be made: {error}"),
@@ -83,15 +92,20 @@ impl fmt::Display for ReloadError {
 
 /// What a reload has done, by the settings that changed.
 fn said(changed: &[&Setting]) -> String {
-    let named = |at_start: bool| {
-        let those = changed.iter().filter(|setting| setting.acts_at_start() == at_start);
-        those.map(|setting| setting.key).collect::<Vec<_>>().join(", ")
+    let when = |setting: &Setting| match setting.section() {
+        "log" => "from now on",
+        _ if setting.acts_at_start() => "from the next start on",
+        _ => "from the next poll on",
     };
-    match (&*named(false), &*named(true)) {
-        ("", "") => "Reloaded: no setting has changed; the files that settings name were read again.".to_owned(),
-        (now, "") => format!("Reloaded: {now} from the next poll on."),
-        ("", later) => format!("Reloaded: {later} from the next start on."),
-        (now, later) => format!("Reloaded: {now} from the next poll on, {later} from the next start on."),
+    let told = ["from now on", "from the next poll on", "from the next start on"].into_iter().filter_map(|time| {
+        let those: Vec<_> = changed.iter().filter(|setting| when(setting) == time).map(|setting| setting.key).collect();
+        (!those.is_empty()).then(|| format!("{} {time}", those.join(", ")))
+    });
+    match told.collect::<Vec<_>>().join("; ") {
+        none if none.is_empty() => {
+            "Reloaded: no setting has changed; the files that settings name were read again.".to_owned()
+        }
+        told => format!("Reloaded: {told}."),
     }
 }
 
@@ -148,10 +162,11 @@ impl Reloader {
     fn try_reload(&self, running: &mut Config) -> Result<Vec<&'static Setting>, ReloadError> {
         let config = (self.source.read)().map_err(ReloadError::Config)?;
         let changed: Vec<_> = running.differs_from(&config).collect();
-        let fixed: Vec<_> =
-            changed.iter().filter(|setting| setting.needs_restart()).map(|setting| setting.key).collect();
+        let (fixed, others): (Vec<&Setting>, Vec<&Setting>) =
+            changed.iter().partition(|setting| setting.needs_restart());
         if !fixed.is_empty() {
-            return Err(ReloadError::Restart(fixed));
+            let keys = |settings: Vec<&Setting>| settings.iter().map(|setting| setting.key).collect();
+            return Err(ReloadError::Restart { fixed: keys(fixed), others: keys(others) });
         }
         // A client looks after its files itself. Another one is made only for other settings: it knows nothing of refusals.
         let has_new_api = changed.iter().any(|setting| setting.section() == "api");
