@@ -1,5 +1,6 @@
 //! Arguments → configuration → run → exit status.
 
+use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::panic;
 use std::process::ExitCode;
@@ -12,7 +13,6 @@ fn main() -> ExitCode {
     panic::catch_unwind(program).unwrap_or(ExitCode::FAILURE)
 }
 
-#[expect(clippy::print_stderr, reason = "errors are what a command line answers with")]
 fn program() -> ExitCode {
     let invocation = match cli::parse_process() {
         Ok(invocation) => invocation,
@@ -20,7 +20,7 @@ fn program() -> ExitCode {
             match stop {
                 // Whoever closes the pipe early (`--help | head`) has read enough.
                 cli::Stop::Asked(_) => _ = writeln!(io::stdout(), "{stop}"),
-                cli::Stop::Unusable(_) => eprintln!("{stop}"),
+                cli::Stop::Unusable(_) => say(&stop),
             }
             return ExitCode::from(stop.exit_status());
         }
@@ -28,8 +28,13 @@ fn program() -> ExitCode {
     match app::run(invocation) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            say(&format_args!("error: {error}"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Tells on standard error. Where that is closed (`once 2>&1 | head -1`), the exit status still says it.
+fn say(what: &dyn Display) {
+    let _ = writeln!(io::stderr(), "{what}");
 }
