@@ -2,12 +2,15 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use super::PATIENCE;
 use super::scratch::Scratch;
 
 /// A window of this size and colours.
@@ -24,7 +27,8 @@ pub(crate) struct Window {
 pub(crate) struct Chromium {
     child: Child,
     to: ChildStdin,
-    from: BufReader<ChildStdout>,
+    /// What the browser says, message by message; closed when it has ended.
+    from: Receiver<Vec<u8>>,
     last_id: u64,
     session: String,
     /// What the browser found fault with since the page was opened: messages of the console, violations of the policy.
@@ -49,7 +53,10 @@ impl Chromium {
         ]);
         command.arg(format!("--user-data-dir={}", profile.0.display())).arg("about:blank");
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let (to, from) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        let (to, said) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        // A pipe cannot be read with a limit; the thread ends with the browser.
+        let (heard, from) = channel();
+        thread::spawn(move || said.split(0).map_while(Result::ok).try_for_each(|message| heard.send(message)));
         let (complaints, session) = (Vec::new(), String::new());
         let mut browser = Self { child, to, from, last_id: 0, session, complaints, loaded: false, _profile: profile };
         let target = browser.ask("Target.createTarget", json!({"url": "about:blank"}));
@@ -127,9 +134,10 @@ impl Chromium {
     /// The next message, noted if it is a complaint.
     #[track_caller]
     fn next(&mut self) -> Value {
-        let mut bytes = Vec::new();
-        self.from.read_until(0, &mut bytes).unwrap();
-        assert_eq!(bytes.pop(), Some(0), "the browser has ended: {:?}", self.child.try_wait());
+        let bytes = self.from.recv_timeout(PATIENCE).unwrap_or_else(|error| match error {
+            RecvTimeoutError::Timeout => panic!("the browser says nothing for {PATIENCE:?}"),
+            RecvTimeoutError::Disconnected => panic!("the browser has ended: {:?}", self.child.try_wait()),
+        });
         let message: Value = serde_json::from_slice(&bytes).unwrap();
         match message["method"].as_str() {
             Some("Page.loadEventFired") => self.loaded = true,
