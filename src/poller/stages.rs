@@ -57,7 +57,11 @@ impl<U: Upstream> Poller<U> {
             self.ledger.draw_zero_line(now);
             // What the initial range took is no debt of the slices that come after it.
             self.slice_credit = 0.0;
-            info!(conversations = self.ledger.len(), "the initial range has been read: counting begins");
+            let conversations = self.ledger.len();
+            match self.ledger.counts_initial() {
+                true => info!(conversations, "the initial range has been read and counted"),
+                false => info!(conversations, "the initial range has been read: counting begins at zero from here on"),
+            }
             self.publish()?;
         }
         Ok(())

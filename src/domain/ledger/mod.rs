@@ -242,6 +242,11 @@ impl Ledger {
         self.zero_line.is_some()
     }
 
+    /// Whether what the initial range holds counts.
+    pub const fn counts_initial(&self) -> bool {
+        self.settings.count_initial
+    }
+
     /// What to show at `now`. Series made after this count from `now`, for then they were not there.
     pub fn show(&mut self, now: UnixMillis) -> Option<Conversations> {
         self.zero_line?;
