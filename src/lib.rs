@@ -29,7 +29,8 @@
 //! * [`config`]: one table of settings, read from flags, environment and file; [`cli`]: commands and flags
 //! * [`app`]: the wiring: opens, starts, supervises and stops everything else
 //! * [`simulator`]: a stand-in for the Jelou API that knows the truth, for `demo`, `simulate` and the tests
-//! * [`logging`], [`panics`], [`clock`], [`tls`]: log lines, what is told of a bug, the time that is handed in, the roots of trust
+//! * [`logging`], [`panics`], [`clock`], [`tls`], `unreached`, `streak`: log lines, what is told of a bug, the time that is
+//!   handed in, the roots of trust, why a server was not reached, failures in a row
 //!
 //! One conversation's way through all of it: a [`jelou::Client`] reads it as a row of a page, the poller folds the walk into the
 //! [`domain::ledger::Ledger`], which finds what is new about it and moves the counters of its bot and team, and the next
@@ -55,5 +56,7 @@ pub mod push;
 pub mod render;
 pub mod simulator;
 pub mod store;
+mod streak;
 pub mod tls;
+mod unreached;
 pub mod web_config;

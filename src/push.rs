@@ -88,8 +88,10 @@ async fn run_at(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), PushError> {
     let (stop, stopping) = watch::channel(false);
+    let sender = Sender::new(&options, &clock)?;
+    let streak = Streak::at(sender.place());
     let mut pusher = Pusher {
-        sender: Sender::new(&options, &clock)?,
+        sender,
         unusable: None,
         message: Arc::new(message(&options)),
         packing: Packing::new(&options),
@@ -100,7 +102,7 @@ async fn run_at(
         snapshots,
         live,
         clock,
-        streak: Streak::default(),
+        streak,
         stopping,
     };
     let end = {

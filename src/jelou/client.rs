@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::config::api::ApiSettings;
 use crate::domain::reading::Page;
 use crate::domain::time::{Range, UnixMillis};
+use crate::unreached::{Keys, Obstacle, Place, obstacle, reason};
 
 /// Longest body that is read, after unpacking. A page of fifty records has some 30 KiB.
 pub const BODY_LIMIT: usize = 32 * 1024 * 1024;
@@ -26,10 +27,19 @@ pub const BODY_LIMIT: usize = 32 * 1024 * 1024;
 /// Longest part of an error's body that is looked at.
 const ERROR_BODY_LIMIT: usize = 64 * 1024;
 
+/// What to look at when no answer comes.
+const KEYS: Keys = Keys {
+    url: "api.url",
+    authorities: "api.ca_file",
+    certificate: "api.client_certificate_file",
+    timeout: "api.timeout",
+};
+
 /// A client of the listing. It keeps connections open from one call to the next.
 pub struct Client {
     transport: Transport,
     listing: Listing,
+    place: Place,
     credentials: Option<Credentials>,
     timeout: Duration,
     clock: Arc<dyn Clock>,
@@ -66,7 +76,8 @@ impl Client {
         let listing = Listing::new(settings)?;
         let credentials = Credentials::load(settings)?;
         let transport = Transport::new(settings, listing.is_loopback())?;
-        Ok(Self { transport, listing, credentials, timeout: settings.timeout, clock })
+        let place = Place::new(listing.url(), listing.is_loopback());
+        Ok(Self { transport, listing, place, credentials, timeout: settings.timeout, clock })
     }
 
     /// Asks for one page (the first is 1) of the conversations that started within `range`: exactly one HTTP request.
@@ -90,6 +101,11 @@ impl Client {
         let body = self.body(response).await?;
         let decoded = decode(&body, range, self.listing.zone()).map_err(|error| self.redact_body(error))?;
         Ok(Page { rows: decoded.rows, total: decoded.total, sent_at, server_date })
+    }
+
+    /// Where it asks: `scheme://host:port/path`, and the proxy in between if there is one.
+    pub fn place(&self) -> String {
+        self.place.to_string()
     }
 
     /// Reads the files of the credentials again, as is due after a 401: the secret's, and those of TLS. True if one holds
@@ -133,11 +149,12 @@ impl Client {
     }
 
     fn unanswered(&self, error: &reqwest::Error) -> ApiError {
-        if error.is_timeout() {
-            ApiError::Timeout { after: self.timeout }
-        } else {
-            ApiError::Connect { why: self.redact(reason(error)) }
+        if error.is_timeout() && !error.is_connect() {
+            return ApiError::Timeout { after: self.timeout };
         }
+        let obstacle = if error.is_timeout() { Obstacle::TooSlow } else { obstacle(error) };
+        let detail = self.redact(message::one_line(&reason(error)));
+        ApiError::Connect { why: self.place.unreached(&obstacle, &detail, KEYS) }
     }
 
     async fn refused(&self, response: Response) -> ApiError {
@@ -223,14 +240,6 @@ fn retry_after(headers: &HeaderMap, now: UnixMillis) -> Option<Duration> {
     }
     let until = http_date(text)?.since(server_date(headers).unwrap_or(now));
     Some(Duration::from_millis(u64::try_from(until).unwrap_or(0)))
-}
-
-/// The two innermost reasons, which say most ("dns error: …"). The outer ones name the URL, and with it the range.
-pub(super) fn reason(error: &reqwest::Error) -> String {
-    let chain: Vec<_> =
-        std::iter::successors(error.source(), |error| (*error).source()).map(ToString::to_string).collect();
-    let innermost = &chain[chain.len().saturating_sub(2)..];
-    if innermost.is_empty() { "the request failed".to_owned() } else { message::one_line(&innermost.join(": ")) }
 }
 
 impl Error for SetupError {}

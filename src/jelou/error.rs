@@ -58,7 +58,7 @@ pub enum ApiError {
     },
     /// No answer: no address, no connection, no TLS, or a connection that closed before an answer began.
     Connect {
-        /// What the system or the TLS library says.
+        /// What stands in the way, where, and the way out.
         why: String,
     },
     /// An answer began, and is no page.
@@ -236,6 +236,11 @@ impl fmt::Display for ApiError {
                 "the API does not take this method here (HTTP {status}){}; check api.dialect and api.path",
                 Said(message)
             ),
+            Self::InvalidRequest { status: status @ 407, message } => write!(
+                f,
+                "the proxy wants a user and password (HTTP {status}){}; name them in HTTPS_PROXY or HTTP_PROXY",
+                Said(message)
+            ),
             Self::InvalidRequest { status, message } => write!(
                 f,
                 "the API rejects the request (HTTP {status}){}; check api.dialect, api.page_size and api.timezone",
@@ -264,12 +269,7 @@ impl fmt::Display for ApiError {
             Self::Timeout { after } => {
                 write!(f, "no whole answer within {after:?}; check that api.url can be reached, or raise api.timeout")
             }
-            Self::Connect { why } => {
-                write!(
-                    f,
-                    "no answer: {why}; check api.url, the network and the proxy variables (HTTPS_PROXY, NO_PROXY)"
-                )
-            }
+            Self::Connect { why } => write!(f, "no answer: {why}"),
             Self::BadBody(error) => error.fmt(f),
         }
     }

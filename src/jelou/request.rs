@@ -47,6 +47,11 @@ impl Listing {
         Ok(Self { url, dialect, zone, zone_name, page_size })
     }
 
+    /// Where it is.
+    pub(super) const fn url(&self) -> &Url {
+        &self.url
+    }
+
     /// Whether the upstream is this machine.
     pub(super) fn is_loopback(&self) -> bool {
         is_loopback(&self.url)

@@ -10,9 +10,10 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 use reqwest::{redirect, retry};
 
-use super::client::{SetupError, reason};
+use super::client::SetupError;
 use crate::config::api::ApiSettings;
 use crate::tls::{self, TlsFiles, TlsTexts};
+use crate::unreached::{reason, to_connect};
 
 const USER_AGENT: &str = concat!("jelou-exporter/", env!("CARGO_PKG_VERSION"));
 
@@ -75,6 +76,7 @@ fn client(texts: &TlsTexts, timeout: Duration, past_proxies: bool) -> Result<req
         .tls_backend_preconfigured(tls)
         .user_agent(USER_AGENT)
         .timeout(timeout)
+        .connect_timeout(to_connect(timeout))
         .redirect(redirect::Policy::none())
         // One call is one request: the budget counts them, and the poller decides on retries.
         .retry(retry::never())

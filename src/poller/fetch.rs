@@ -19,9 +19,9 @@ use crate::domain::time::Range;
 use crate::domain::walk::{Step, Walk};
 use crate::jelou::budget::LONGEST_PAUSE;
 use crate::jelou::{ApiError, Budget};
+use crate::streak::{News, Streak};
 
 use super::PollError;
-use super::streak::{News, Streak};
 use super::traces::Traces;
 
 /// How often a request is sent before its failure is taken for an answer.
@@ -44,6 +44,11 @@ pub trait Upstream: Send + Sync + 'static {
     /// Whether these files hold something else than what is in use.
     fn credentials_changed(&self) -> bool;
 
+    /// Where it asks, as a log may name it.
+    fn place(&self) -> Option<String> {
+        None
+    }
+
     /// What is known about an error besides what it says.
     fn hint(&self, _error: &ApiError) -> Option<String> {
         None
@@ -61,6 +66,10 @@ impl Upstream for crate::jelou::Client {
 
     fn credentials_changed(&self) -> bool {
         Self::credentials_changed(self)
+    }
+
+    fn place(&self) -> Option<String> {
+        Some(Self::place(self))
     }
 
     fn hint(&self, error: &ApiError) -> Option<String> {

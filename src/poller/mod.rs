@@ -12,7 +12,6 @@ mod report;
 mod rest;
 mod slow;
 mod stages;
-mod streak;
 #[cfg(test)]
 mod tests;
 mod traces;
@@ -35,13 +34,13 @@ use crate::domain::snapshot::{Checkpoint, Own, Snapshot};
 use crate::domain::time::UnixMillis;
 use crate::jelou::Budget;
 use crate::store::Store;
+use crate::streak::Streak;
 use fetch::Fetcher;
 pub use fetch::Upstream;
 use keep::{Keeper, Shown};
 use report::Failure;
 pub use report::PollError;
 use rest::REFUSALS;
-use streak::Streak;
 pub use traces::Traces;
 pub use update::{Update, Updates};
 
@@ -233,7 +232,8 @@ impl<U: Upstream> Poller<U> {
         self.remember(began.elapsed(), work.clone(), result.as_ref().err());
         self.show();
         let hint = result.as_ref().err().and_then(PollError::api).and_then(|error| self.fetcher.upstream().hint(error));
-        let told = result.as_ref().map_err(|error| Failure { error, hint: hint.as_deref() });
+        let place = result.as_ref().err().and_then(PollError::api).and_then(|_| self.fetcher.upstream().place());
+        let told = result.as_ref().map_err(|error| Failure { error, hint: hint.as_deref(), place: place.as_deref() });
         report::log(&self.own, &work, told, began.elapsed(), &mut self.failures);
         // One old range that always fails must not keep all the others from being read.
         if newest_read && result.as_ref().err().is_none_or(PollError::is_of_one_range) {

@@ -13,8 +13,7 @@ use crate::domain::snapshot::Own;
 use crate::domain::time::Range;
 use crate::jelou::ApiError;
 use crate::store::StoreError;
-
-use super::streak::{News, Streak};
+use crate::streak::{News, Streak};
 
 /// Why a poll failed.
 #[derive(Debug)]
@@ -148,6 +147,8 @@ pub(super) struct Failure<'a> {
     pub(super) error: &'a PollError,
     /// What is known besides.
     pub(super) hint: Option<&'a str>,
+    /// Where the upstream was asked, if it is the upstream that failed.
+    pub(super) place: Option<&'a str>,
 }
 
 /// What a poll's span says of what it did.
@@ -179,13 +180,14 @@ pub(super) fn log(own: &Own, work: &Work, result: Result<&(), Failure<'_>>, took
                 requests, retries, walks, new, changed, rejected, unsettled, complete_until, "poll succeeded"
             );
         }
-        Err(Failure { error, hint }) => match streak.failed(error.likeness(), own.last_poll.unwrap_or_default()) {
+        Err(Failure { error, hint, place }) => match streak.failed(error.likeness(), own.last_poll.unwrap_or_default())
+        {
             News::First => warn!(
-                %error, hint, duration_ms, requests, retries, walks, new, changed, rejected, unsettled,
+                %error, hint, url = place, duration_ms, requests, retries, walks, new, changed, rejected, unsettled,
                 "poll failed"
             ),
             News::StillFailing { failures, since } => {
-                warn!(%error, hint, failures, failing_since = %since, requests, new, "polls still fail");
+                warn!(%error, hint, url = place, failures, failing_since = %since, requests, new, "polls still fail");
             }
             News::Again { failures } => {
                 debug!(%error, failures, duration_ms, requests, new, changed, "poll failed again");

@@ -3,9 +3,9 @@
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use super::streak::News;
 use super::{Deadlines, PollError, Poller, Upstream};
 use crate::domain::plan::Slice;
+use crate::streak::News;
 
 /// The share of the request budget that catch-up and sweep may take.
 const SLICE_SHARE: f64 = 0.25;

@@ -18,13 +18,29 @@ use crate::config::values::is_loopback;
 use crate::domain::time::UnixMillis;
 use crate::logging::chain;
 use crate::tls::{self, TlsTexts};
+use crate::unreached::{Keys, Obstacle, Place, obstacle, reason, to_connect};
 
 const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";
 /// No answer of interest is longer.
 const MOST_ANSWER: usize = 64 << 10;
 /// As much of an error message as one wants in a log line.
-const MOST_TOLD: usize = 300;
+pub(super) const MOST_TOLD: usize = 300;
+
+/// The usual ports of receivers.
+pub(super) const HTTP_PORT: u16 = 4318;
+const GRPC_PORT: u16 = 4317;
+
+/// What to look at when no answer comes.
+pub(super) const KEYS: Keys = Keys {
+    url: "otlp.endpoint",
+    authorities: "OTEL_EXPORTER_OTLP_CERTIFICATE",
+    certificate: "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+    timeout: "otlp.timeout",
+};
+
+/// What to do where something else than HTTP answers.
+const OVER_GRPC: &str = "if that is a receiver of OTLP over gRPC, usually at port 4317, set otlp.protocol to grpc";
 
 /// Who we are.
 pub(super) const USER_AGENT: &str = concat!("jelou-exporter/", env!("CARGO_PKG_VERSION"));
@@ -32,18 +48,26 @@ pub(super) const USER_AGENT: &str = concat!("jelou-exporter/", env!("CARGO_PKG_V
 pub(super) struct HttpSender {
     client: Client,
     url: Url,
+    place: Place,
     clock: Arc<dyn Clock>,
 }
 
 impl HttpSender {
     pub(super) fn new(options: &PushOptions, texts: &TlsTexts, clock: Arc<dyn Clock>) -> Result<Self, PushError> {
-        Ok(Self { client: client(options, texts)?, url: url(&options.url, options.exact_url)?, clock })
+        let url = url(&options.url, options.exact_url)?;
+        let place = Place::new(&url, is_loopback(&url));
+        Ok(Self { client: client(options, texts)?, url, place, clock })
+    }
+
+    /// Where it sends to.
+    pub(super) const fn place(&self) -> &Place {
+        &self.place
     }
 
     pub(super) async fn send(&mut self, body: Bytes) -> Answer {
         match self.client.post(self.url.clone()).body(body).send().await {
             Ok(response) => self.read(response).await,
-            Err(error) => Answer::Later(chain(&error.without_url()), None),
+            Err(error) => Answer::Later(unsent(&error.without_url(), &self.place), None),
         }
     }
 
@@ -54,7 +78,10 @@ impl HttpSender {
             return taken(&headers, &body);
         }
         let said = said(&headers, &body);
-        let why = if said.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}: {said}") };
+        let mut why = if said.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}: {said}") };
+        if let Some(way_out) = way_out(status, &said) {
+            why = format!("{why}; {way_out}");
+        }
         match status {
             StatusCode::TOO_MANY_REQUESTS
             | StatusCode::BAD_GATEWAY
@@ -66,6 +93,30 @@ impl HttpSender {
             | StatusCode::UNPROCESSABLE_ENTITY => Answer::Refused(why),
             _ => Answer::Denied(why),
         }
+    }
+}
+
+/// Why no answer came, and the way out.
+pub(super) fn unsent(error: &reqwest::Error, place: &Place) -> String {
+    let obstacle = if error.is_timeout() { Obstacle::TooSlow } else { obstacle(error) };
+    let why = place.unreached(&obstacle, &reason(error), KEYS);
+    let other = obstacle == Obstacle::OtherProtocol || (obstacle == Obstacle::Closed && place.has_port(GRPC_PORT));
+    if other { format!("{why}; {OVER_GRPC}") } else { why }
+}
+
+/// What to do about a status, where that is not for the receiver's people alone.
+fn way_out(status: StatusCode, said: &str) -> Option<&'static str> {
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Some("check OTEL_EXPORTER_OTLP_HEADERS"),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE if said.to_lowercase().contains("grpc") => Some(OVER_GRPC),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => Some("check otlp.protocol"),
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
+            Some("check the path in otlp.endpoint, to which /v1/metrics is appended")
+        }
+        status if status.is_redirection() => {
+            Some("redirects are not followed: name in otlp.endpoint what answers itself")
+        }
+        _ => None,
     }
 }
 
@@ -89,7 +140,7 @@ pub(super) fn client(options: &PushOptions, texts: &TlsTexts) -> Result<Client, 
         .http1_only()
         // The headers are for the configured receiver only.
         .redirect(Policy::none())
-        .connect_timeout(options.timeout)
+        .connect_timeout(to_connect(options.timeout))
         .user_agent(USER_AGENT)
         .default_headers(headers(options)?);
     // A receiver beside us is not reached through a proxy that is meant for the world.
@@ -180,6 +231,22 @@ mod tests {
         assert_eq!(url("http://a", true).unwrap(), "http://a/");
         assert!(url("collector:4318", false).is_err());
         assert!(url("", false).is_err());
+    }
+
+    #[test]
+    fn a_status_is_told_with_the_way_out() {
+        for (status, said, told) in [
+            (401, "", Some("OTEL_EXPORTER_OTLP_HEADERS")),
+            (404, "", Some("otlp.endpoint")),
+            (308, "", Some("otlp.endpoint")),
+            (415, "", Some("otlp.protocol")),
+            (415, "invalid gRPC request content-type", Some("otlp.protocol to grpc")),
+            (503, "busy", None),
+        ] {
+            let way_out = way_out(StatusCode::from_u16(status).unwrap(), said);
+            assert_eq!(way_out.is_some(), told.is_some(), "{status}");
+            assert!(way_out.unwrap_or_default().contains(told.unwrap_or_default()), "{way_out:?}");
+        }
     }
 
     #[test]

@@ -167,7 +167,7 @@ impl Pusher {
         let outcome = report.outcome();
         let not_before = outcome.not_before;
         self.live.count_export(outcome.result, self.clock.now());
-        self.streak.note(outcome);
+        self.streak.note(outcome, self.clock.now());
         not_before
     }
 

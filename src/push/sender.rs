@@ -47,6 +47,15 @@ impl Sender {
         if texts == self.texts { Ok(None) } else { Self::with(options, clock, texts).map(Some) }
     }
 
+    /// Where it sends to.
+    pub(super) fn place(&self) -> String {
+        match &self.client {
+            Client::Http(sender) => sender.place(),
+            Client::Grpc(sender) => sender.place(),
+        }
+        .to_string()
+    }
+
     pub(super) async fn send(&mut self, payload: &Payload, within: Duration) -> Answer {
         let sent = match (&mut self.client, payload) {
             (Client::Http(sender), Payload::Body(body)) => timeout(within, sender.send(body.clone())).await,
@@ -61,7 +70,10 @@ impl Sender {
                 // The connection may lead nowhere any more, and gRPC would go on using it.
                 sender.reconnect();
             }
-            Answer::Later(format!("no answer within {within:?}"), None)
+            Answer::Later(
+                format!("no answer within {within:?}; check otlp.endpoint and the receiver, or raise otlp.timeout"),
+                None,
+            )
         })
     }
 }

@@ -1,14 +1,16 @@
-//! One log message when exports begin to fail and one when they succeed again, however long it lasts.
-
-use crate::domain::label::ExportResult;
+//! One log message when exports begin to fail, one now and then while they go on failing, and one when they succeed again.
 
 use super::delivery::Outcome;
+use crate::domain::label::ExportResult;
+use crate::domain::time::UnixMillis;
+use crate::streak::{News, Streak as Failures};
 
 /// The exports since the last one that was taken whole.
 #[derive(Debug, Default)]
 pub(super) struct Streak {
-    latest: Option<ExportResult>,
-    exports: u64,
+    /// Where the receiver is.
+    url: Option<String>,
+    failures: Failures,
     /// Whether it was said since then that counts are lost.
     loss_told: bool,
     /// What the receiver warned of last.
@@ -16,37 +18,48 @@ pub(super) struct Streak {
 }
 
 impl Streak {
-    /// Takes note of an export, and logs it if it is news.
-    pub(super) fn note(&mut self, outcome: Outcome) {
-        let news = self.latest != Some(outcome.result);
-        let error = outcome.why.as_deref().unwrap_or_default();
-        match outcome.result {
-            ExportResult::Success => {
-                if self.exports > 0 {
-                    tracing::info!(exports_not_whole = self.exports, "OTLP exports succeed again");
-                }
-                if outcome.why.is_some() && outcome.why != self.warning {
-                    tracing::warn!(warning = error, "an OTLP receiver took everything and warns");
-                    self.warning = outcome.why;
-                }
-                (self.latest, self.exports, self.loss_told) = (None, 0, false);
-                return;
+    /// Of exports to a receiver at this place.
+    pub(super) fn at(place: String) -> Self {
+        Self { url: Some(place), ..Self::default() }
+    }
+
+    /// Takes note of an export that ended at `now`, and logs it if it is news.
+    pub(super) fn note(&mut self, outcome: Outcome, now: UnixMillis) {
+        let (error, url) = (outcome.why.as_deref().unwrap_or_default(), self.url.as_deref());
+        if outcome.result == ExportResult::Success {
+            if let Some((exports_not_whole, since)) = self.failures.succeeded() {
+                tracing::info!(exports_not_whole, failing_since = %since, "OTLP exports succeed again");
             }
-            _ if outcome.lost && !self.loss_told => {
-                self.loss_told = true;
-                tracing::error!(
-                    error,
-                    "an OTLP receiver refused counts for good: they are missing there, for deltas are not repeated"
-                );
+            if outcome.why.is_some() && outcome.why != self.warning {
+                tracing::warn!(warning = error, url, "an OTLP receiver took everything and warns");
+                self.warning = outcome.why;
             }
-            ExportResult::Partial if news => tracing::warn!(error, "an OTLP export was taken only in part"),
-            ExportResult::Failure if news && !outcome.lost => {
-                tracing::warn!(error, "an OTLP export failed; the next carries its data")
-            }
-            _ => tracing::debug!(error, exports = self.exports + 1, "an OTLP export failed again"),
+            self.loss_told = false;
+            return;
         }
-        self.latest = Some(outcome.result);
-        self.exports += 1;
+        let news = self.failures.failed(outcome.result.as_str().to_owned(), now);
+        if outcome.lost && !self.loss_told {
+            self.loss_told = true;
+            tracing::error!(
+                error,
+                url,
+                "an OTLP receiver refused counts for good: they are missing there, for deltas are not repeated"
+            );
+            return;
+        }
+        match news {
+            News::First if outcome.result == ExportResult::Partial => {
+                tracing::warn!(error, url, "an OTLP export was taken only in part");
+            }
+            News::First if !outcome.lost => {
+                tracing::warn!(error, url, "an OTLP export failed; the next carries its data");
+            }
+            News::StillFailing { failures, since } => {
+                tracing::warn!(error, url, exports = failures, failing_since = %since, "OTLP exports still fail");
+            }
+            News::First => tracing::debug!(error, "an OTLP export failed again"),
+            News::Again { failures } => tracing::debug!(error, exports = failures, "an OTLP export failed again"),
+        }
     }
 }
 
@@ -56,18 +69,20 @@ mod tests {
     use crate::domain::label::LogLevel;
     use crate::logging::{LogFormat, tests::logged};
 
+    const NOW: UnixMillis = UnixMillis::from_seconds(1_767_225_600);
+
     #[test]
     fn a_loss_is_told_once_in_each_streak_whatever_came_before_it() {
         let outcome = |result, why: &str, lost| Outcome { result, why: Some(why.to_owned()), not_before: None, lost };
         let (text, _) = logged(LogLevel::Warn, LogFormat::Logfmt, || {
             let mut streak = Streak::default();
             for _ in 0..2 {
-                streak.note(outcome(ExportResult::Failure, "down", false));
-                streak.note(outcome(ExportResult::Failure, "bad points", true));
-                streak.note(outcome(ExportResult::Failure, "bad points", true));
-                streak.note(outcome(ExportResult::Partial, "too old", true));
-                streak.note(outcome(ExportResult::Failure, "bad points", true));
-                streak.note(Outcome { why: None, ..outcome(ExportResult::Success, "", false) });
+                streak.note(outcome(ExportResult::Failure, "down", false), NOW);
+                streak.note(outcome(ExportResult::Failure, "bad points", true), NOW);
+                streak.note(outcome(ExportResult::Failure, "bad points", true), NOW);
+                streak.note(outcome(ExportResult::Partial, "too old", true), NOW);
+                streak.note(outcome(ExportResult::Failure, "bad points", true), NOW);
+                streak.note(Outcome { why: None, ..outcome(ExportResult::Success, "", false) }, NOW);
             }
         });
         let told: Vec<&str> = text.lines().map(|line| line.split_once("error=").unwrap().1).collect();
@@ -81,13 +96,13 @@ mod tests {
             |result, why: Option<&str>| Outcome { result, why: why.map(str::to_owned), not_before: None, lost: false };
         let (text, _) = logged(LogLevel::Info, LogFormat::Logfmt, || {
             let mut streak = Streak::default();
-            streak.note(outcome(ExportResult::Success, None));
-            streak.note(outcome(ExportResult::Failure, Some("down")));
-            streak.note(outcome(ExportResult::Failure, Some("down")));
-            streak.note(outcome(ExportResult::Partial, Some("2 points")));
-            streak.note(outcome(ExportResult::Success, None));
-            streak.note(outcome(ExportResult::Success, Some("old port")));
-            streak.note(outcome(ExportResult::Success, Some("old port")));
+            streak.note(outcome(ExportResult::Success, None), NOW);
+            streak.note(outcome(ExportResult::Failure, Some("down")), NOW);
+            streak.note(outcome(ExportResult::Failure, Some("down")), NOW);
+            streak.note(outcome(ExportResult::Partial, Some("2 points")), NOW);
+            streak.note(outcome(ExportResult::Success, None), NOW);
+            streak.note(outcome(ExportResult::Success, Some("old port")), NOW);
+            streak.note(outcome(ExportResult::Success, Some("old port")), NOW);
         });
         let told: Vec<&str> = text.lines().map(|line| line.split_once("level=").unwrap().1).collect();
         assert_eq!(
@@ -95,9 +110,31 @@ mod tests {
             [
                 "warn msg=\"an OTLP export failed; the next carries its data\" error=down",
                 "warn msg=\"an OTLP export was taken only in part\" error=\"2 points\"",
-                "info msg=\"OTLP exports succeed again\" exports_not_whole=3",
+                "info msg=\"OTLP exports succeed again\" exports_not_whole=3 failing_since=2026-01-01T00:00:00Z",
                 "warn msg=\"an OTLP receiver took everything and warns\" warning=\"old port\"",
             ]
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_streak_that_goes_on_is_told_of_now_and_then_with_its_place() {
+        let mut streak = Streak::at("http://collector:4318/v1/metrics".to_owned());
+        let mut fail = |why: &str| {
+            let why = Some(why.to_owned());
+            let outcome = Outcome { result: ExportResult::Failure, why, not_before: None, lost: false };
+            logged(LogLevel::Info, LogFormat::Logfmt, || streak.note(outcome, NOW)).0
+        };
+        assert!(
+            fail("down")
+                .contains("failed; the next carries its data\" error=down url=http://collector:4318/v1/metrics")
+        );
+        assert_eq!(fail("down"), "");
+        tokio::time::advance(std::time::Duration::from_secs(600)).await;
+        let told = fail("denied");
+        assert!(
+            told.contains("OTLP exports still fail\" error=denied url=http://collector:4318/v1/metrics exports=3"),
+            "{told}"
+        );
+        assert_eq!(fail("denied"), "");
     }
 }

@@ -17,12 +17,14 @@ use opentelemetry_otlp::{Compression, WithExportConfig, WithHttpConfig, WithToni
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
-use reqwest::Client;
+use reqwest::{Client, Url};
 use tokio::runtime::Handle;
 use tracing::{debug, info, warn};
 
 use super::{Protocol, PushError, PushOptions, certificates, grpc, http};
+use crate::config::values::is_loopback;
 use crate::logging::chain;
+use crate::unreached::Place;
 
 /// The scope of the spans, as of the metrics: a constant name.
 const SCOPE: &str = env!("CARGO_PKG_NAME");
@@ -39,7 +41,9 @@ impl SpanPush {
     ///
     /// When the options cannot be used; whatever the receiver does later is logged and costs only spans.
     pub fn new(options: &PushOptions) -> Result<Self, PushError> {
-        let exporter = Told::new(exporter(options)?);
+        let url = Url::parse(&options.url).map_err(|error| PushError::Endpoint(error.to_string()))?;
+        let place = Place::new(&url, options.protocol == Protocol::Grpc || is_loopback(&url));
+        let exporter = Told::new(exporter(options, &place)?, place.to_string());
         let attributes = options.resource.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
         let resource = Resource::builder_empty().with_attributes(attributes).build();
         Ok(Self(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build()))
@@ -59,7 +63,7 @@ impl SpanPush {
     }
 }
 
-fn exporter(options: &PushOptions) -> Result<opentelemetry_otlp::SpanExporter, PushError> {
+fn exporter(options: &PushOptions, place: &Place) -> Result<opentelemetry_otlp::SpanExporter, PushError> {
     let texts = certificates::read(&options.tls)?;
     let builder = opentelemetry_otlp::SpanExporter::builder();
     let built = match options.protocol {
@@ -69,7 +73,8 @@ fn exporter(options: &PushOptions) -> Result<opentelemetry_otlp::SpanExporter, P
             if options.gzip { builder.with_compression(Compression::Gzip).build() } else { builder.build() }
         }
         Protocol::HttpProtobuf | Protocol::HttpJson => {
-            let client = OverHttp { client: http::client(options, &texts)?, runtime: Handle::current() };
+            let client =
+                OverHttp { client: http::client(options, &texts)?, runtime: Handle::current(), place: place.clone() };
             let protocol = match options.protocol {
                 Protocol::HttpJson => opentelemetry_otlp::Protocol::HttpJson,
                 _ => opentelemetry_otlp::Protocol::HttpBinary,
@@ -89,6 +94,7 @@ fn exporter(options: &PushOptions) -> Result<opentelemetry_otlp::SpanExporter, P
 struct OverHttp {
     client: Client,
     runtime: Handle,
+    place: Place,
 }
 
 impl HttpClient for OverHttp {
@@ -100,10 +106,10 @@ impl HttpClient for OverHttp {
         'client: 'call,
         Self: 'call,
     {
-        let client = self.client.clone();
+        let (client, place) = (self.client.clone(), self.place.clone());
         let sent = self.runtime.spawn(async move {
             let request = reqwest::Request::try_from(request)?;
-            let response = client.execute(request).await.map_err(|error| chain(&error.without_url()))?;
+            let response = client.execute(request).await.map_err(|error| http::unsent(&error.without_url(), &place))?;
             let (status, headers) = (response.status(), response.headers().clone());
             let mut answer = Response::new(Bytes::from(http::body(response).await));
             (*answer.status_mut(), *answer.headers_mut()) = (status, headers);
@@ -119,11 +125,13 @@ pub(super) struct Told<E> {
     exporter: E,
     /// Exports that failed in a row.
     failing: Mutex<u64>,
+    /// Where the receiver is.
+    url: String,
 }
 
 impl<E> Told<E> {
-    pub(super) fn new(exporter: E) -> Self {
-        Self { exporter, failing: Mutex::default() }
+    pub(super) fn new(exporter: E, url: String) -> Self {
+        Self { exporter, failing: Mutex::default(), url }
     }
 }
 
@@ -140,7 +148,7 @@ impl<E: SpanExporter> SpanExporter for Told<E> {
             Ok(()) => debug!(spans, "spans were sent"),
             Err(error) => {
                 if *failing == 0 {
-                    warn!(error = %Why(error), spans, "spans could not be sent and are lost");
+                    warn!(error = %Why(error), url = self.url, spans, "spans could not be sent and are lost");
                 }
                 *failing += 1;
             }

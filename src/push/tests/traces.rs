@@ -131,7 +131,7 @@ impl SpanExporter for Failing {
 #[test]
 fn spans_that_cannot_be_sent_are_told_when_it_begins_and_when_it_ends() {
     let (text, _) = logged(LogLevel::Info, LogFormat::Logfmt, || {
-        let told = Told::new(Failing::default());
+        let told = Told::new(Failing::default(), "http://collector:4318/v1/traces".to_owned());
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         for _ in 0..4 {
             let _ = runtime.block_on(told.export(Vec::new()));
@@ -140,7 +140,9 @@ fn spans_that_cannot_be_sent_are_told_when_it_begins_and_when_it_ends() {
     let said: Vec<_> = text.lines().map(|line| line.split_once("msg=").unwrap().1).collect();
     assert_eq!(said.len(), 3, "{text}");
     assert!(
-        said[0].contains("spans could not be sent and are lost") && said[2].contains("could not be sent"),
+        said[0].contains("spans could not be sent and are lost")
+            && said[0].contains(" url=http://collector:4318/v1/traces ")
+            && said[2].contains("could not be sent"),
         "{text}"
     );
     assert_eq!(said[1], r#""spans are taken again" exports_failed=2"#);

@@ -11,7 +11,7 @@ const REMINDER: Duration = Duration::from_secs(600);
 
 /// The failures since the last success.
 #[derive(Debug, Default)]
-pub(super) struct Streak(Option<Failing>);
+pub(crate) struct Streak(Option<Failing>);
 
 #[derive(Debug)]
 struct Failing {
@@ -23,7 +23,7 @@ struct Failing {
 
 /// What there is to tell of a failure.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum News {
+pub(crate) enum News {
     /// Everything: none of its kind came right before.
     First,
     /// That it goes on: it was not told of for a while.
@@ -42,7 +42,7 @@ pub(super) enum News {
 
 impl Streak {
     /// A failure of this kind, at `now`.
-    pub(super) fn failed(&mut self, kind: String, now: UnixMillis) -> News {
+    pub(crate) fn failed(&mut self, kind: String, now: UnixMillis) -> News {
         let instant = Instant::now();
         let Some(failing) = &mut self.0 else {
             self.0 = Some(Failing { kind, failures: 1, since: now, told: instant });
@@ -62,7 +62,7 @@ impl Streak {
     }
 
     /// A success. How many failures it ends, and since when they lasted.
-    pub(super) fn succeeded(&mut self) -> Option<(u64, UnixMillis)> {
+    pub(crate) fn succeeded(&mut self) -> Option<(u64, UnixMillis)> {
         self.0.take().map(|failing| (failing.failures, failing.since))
     }
 }
