@@ -89,7 +89,7 @@ async fn run_at(
 ) -> Result<(), PushError> {
     let (stop, stopping) = watch::channel(false);
     let sender = Sender::new(&options, &clock)?;
-    let streak = Streak::at(sender.place());
+    let streak = Streak::at(sender.place().url());
     let mut pusher = Pusher {
         sender,
         unusable: None,

@@ -1,8 +1,8 @@
 //! Why no answer came from a server: what stood in the way, where, and the way out.
 
 use std::error::Error;
+use std::io;
 use std::time::Duration;
-use std::{fmt, io};
 
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::Url;
@@ -70,7 +70,17 @@ impl Place {
         Self { url: shown, host, peer, proxy }
     }
 
-    /// The port, that of the scheme where none is named.
+    /// `scheme://host:port/path`.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// `scheme://host:port` of the proxy that stands in between, if there is one.
+    pub(crate) fn proxy(&self) -> Option<&str> {
+        self.proxy.as_deref()
+    }
+
+    /// Whether this is the port, that of the scheme where none is named.
     pub(crate) fn has_port(&self, port: u16) -> bool {
         self.peer.ends_with(&format!(":{port}"))
     }
@@ -101,7 +111,13 @@ impl Place {
                 "{first} does not let the connection to {peer} through ({detail}); check {check}, and what the proxy allows"
             ),
             Obstacle::Closed => {
-                format!("the connection to {first} was closed before an answer ({detail}); check {check}")
+                let closed = format!("the connection to {first} was closed before an answer ({detail}); check {check}");
+                // A server of TLS may do so with whoever begins without.
+                if self.url.starts_with("http:") {
+                    format!("{closed}, and whether it is to be https://")
+                } else {
+                    closed
+                }
             }
             Obstacle::OtherProtocol => {
                 format!("what answers at {peer} speaks another protocol ({detail}); check scheme and port in {url}")
@@ -118,14 +134,6 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
-    /// `scheme://host:port/path`, and the proxy if there is one.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.url)?;
-        self.proxy.as_ref().map_or(Ok(()), |proxy| write!(f, " by the proxy {proxy}"))
-    }
-}
-
 /// The proxy that the environment names for this URL.
 fn proxy_of(url: &Url) -> Option<String> {
     let proxy = Matcher::from_env().intercept(&url.as_str().parse().ok()?)?;
@@ -139,7 +147,8 @@ fn advice(error: &rustls::Error, host: &str, keys: Keys) -> Option<String> {
     let Keys { url, authorities, certificate, .. } = keys;
     Some(match error {
         rustls::Error::InvalidCertificate(why) => match why {
-            CertificateError::UnknownIssuer => {
+            // The latter where an authority that is trusted has the same name, as an older one of its own.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
                 format!(
                     "if the authority is your own, or that of a proxy that opens TLS, name its file in {authorities}"
                 )
@@ -152,6 +161,11 @@ fn advice(error: &rustls::Error, host: &str, keys: Keys) -> Option<String> {
             | CertificateError::NotValidYet
             | CertificateError::NotValidYetContext { .. } => {
                 "the server needs another certificate, or the clock of this machine is wrong".to_owned()
+            }
+            CertificateError::Other(why) if why.to_string().contains("CaUsedAsEndEntity") => {
+                "the server shows the certificate of an authority as its own, as `openssl req -x509` makes it; it needs one \
+                 of a server (basicConstraints CA:FALSE)"
+                    .to_owned()
             }
             _ => return None,
         },
@@ -203,6 +217,10 @@ pub(crate) fn obstacle(error: &(dyn Error + 'static)) -> Obstacle {
         }
         if text.starts_with("http2 error") && found == Obstacle::Other {
             found = Obstacle::OtherProtocol;
+        }
+        // A server of HTTP/1.1 never speaks first.
+        if text == "received unexpected message from connection" {
+            return Obstacle::OtherProtocol;
         }
         if let Some(error) = cause.downcast_ref::<hyper::Error>() {
             if error.is_parse() {
@@ -259,15 +277,13 @@ mod tests {
             ("https://ada:hunter2@api.example/v1/x?token=hunter2#hunter2", "https://api.example:443/v1/x"),
             ("http://[::1]:4317/", "http://[::1]:4317"),
         ] {
-            assert_eq!(place(url).to_string(), shown);
+            assert_eq!(place(url).url(), shown);
         }
-        let by_proxy = Place { proxy: Some("http://proxy:3128".to_owned()), ..place("https://api.example/v1") };
-        assert_eq!(by_proxy.to_string(), "https://api.example:443/v1 by the proxy http://proxy:3128");
     }
 
     #[test]
     fn each_obstacle_is_told_with_its_place_and_the_way_out() {
-        let place = place("https://api.example/v1");
+        let (place, without_tls) = (place("https://api.example/v1"), place("http://x"));
         let certificate = |why| Obstacle::Tls(rustls::Error::InvalidCertificate(why));
         let alert = |alert| Obstacle::Tls(rustls::Error::AlertReceived(alert));
         for (obstacle, told) in [
@@ -293,7 +309,9 @@ mod tests {
         ] {
             let text = place.unreached(&obstacle, "why", KEYS);
             assert!(told.iter().all(|told| text.contains(told)), "{told:?} of {text}");
+            assert!(!text.contains("https://"), "{text}");
         }
+        assert!(without_tls.unreached(&Obstacle::Closed, "why", KEYS).contains("to be https://"));
         let by_proxy = Place { proxy: Some("http://proxy:3128".to_owned()), ..place };
         for obstacle in [Obstacle::Name, Obstacle::Refused, Obstacle::TooSlow, Obstacle::Tunnel] {
             let text = by_proxy.unreached(&obstacle, "why", KEYS);

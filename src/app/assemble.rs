@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::AppError;
 use crate::cli::REVISION;
 use crate::clock::Clock;
+use crate::config::settings::Setting;
 use crate::config::{Config, HistogramForm, OtlpCompression, OtlpEndpoint, OtlpProtocol, Temporality};
 use crate::domain::delta::Told;
 use crate::domain::distribution::Layout;
@@ -125,8 +126,15 @@ pub(crate) fn parts<U>(
 }
 
 /// What a running poller is to go on by, with another upstream if that is other than before.
-pub(super) fn update<U>(config: &Config, upstream: Option<U>) -> Update<U> {
-    Update { settings: poller_settings(config), ledger: ledger_settings(config), plan: plan_settings(config), upstream }
+pub(super) fn update<U>(config: &Config, upstream: Option<U>, changed: &[&'static Setting]) -> Update<U> {
+    let those = changed.iter().filter(|setting| setting.section() != "log" && !setting.acts_at_start());
+    Update {
+        settings: poller_settings(config),
+        ledger: ledger_settings(config),
+        plan: plan_settings(config),
+        upstream,
+        changed: those.map(|setting| setting.key).collect(),
+    }
 }
 
 const fn poller_settings(config: &Config) -> PollerSettings {

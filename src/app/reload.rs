@@ -175,7 +175,7 @@ impl Reloader {
         self.web.check().map_err(ReloadError::Web)?;
 
         // Nothing can fail from here on.
-        self.updates.put(assemble::update(&config, client));
+        self.updates.put(assemble::update(&config, client, &changed));
         let (level, format) = super::log_settings(&config.log);
         self.source.log.set(level, format);
         for warning in config.warnings.iter().filter(|warning| !running.warnings.contains(warning)) {

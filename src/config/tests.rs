@@ -87,7 +87,8 @@ impl Case {
 #[test]
 fn defaults_are_those_of_the_table() {
     let Config { api, poll, state, web, otlp, metrics, log, warnings, notes, texts: _ } = case().config();
-    let sections = format!("{api:?}\n{poll:?}\n{state:?}\n{web:?}\n{otlp:?}\n{metrics:?}\n{log:?}\n{warnings:?} {notes:?}");
+    let sections =
+        format!("{api:?}\n{poll:?}\n{state:?}\n{web:?}\n{otlp:?}\n{metrics:?}\n{log:?}\n{warnings:?} {notes:?}");
     insta::assert_snapshot!(sections, @r#"
     ApiSettings { url: "https://api.jelou.ai", dialect: MetricsPost, path: None, client_id: Some("me"), client_secret: Some(<secret>), client_secret_file: None, ca_file: None, client_certificate_file: None, client_key_file: None, auth: Basic, timezone: TimeZone(TZif("America/Guayaquil")), timezone_name: "America/Guayaquil", page_size: 50, timeout: 30s, requests_per_second: 2.0, account: "default" }
     PollSettings { interval: 60s, overlap: 600s, horizon: 604800s, sweep_interval: 21600s, initial_lookback: 86400s, count_initial: false }

@@ -103,9 +103,9 @@ impl Client {
         Ok(Page { rows: decoded.rows, total: decoded.total, sent_at, server_date })
     }
 
-    /// Where it asks: `scheme://host:port/path`, and the proxy in between if there is one.
-    pub fn place(&self) -> String {
-        self.place.to_string()
+    /// Where it asks, `scheme://host:port/path`, and by which proxy if there is one.
+    pub fn place(&self) -> (&str, Option<&str>) {
+        (self.place.url(), self.place.proxy())
     }
 
     /// Reads the files of the credentials again, as is due after a 401: the secret's, and those of TLS. True if one holds

@@ -44,9 +44,9 @@ pub trait Upstream: Send + Sync + 'static {
     /// Whether these files hold something else than what is in use.
     fn credentials_changed(&self) -> bool;
 
-    /// Where it asks, as a log may name it.
-    fn place(&self) -> Option<String> {
-        None
+    /// Where it asks, as a log may name it, and by which proxy if there is one.
+    fn place(&self) -> (Option<&str>, Option<&str>) {
+        (None, None)
     }
 
     /// What is known about an error besides what it says.
@@ -68,8 +68,9 @@ impl Upstream for crate::jelou::Client {
         Self::credentials_changed(self)
     }
 
-    fn place(&self) -> Option<String> {
-        Some(Self::place(self))
+    fn place(&self) -> (Option<&str>, Option<&str>) {
+        let (url, proxy) = Self::place(self);
+        (Some(url), proxy)
     }
 
     fn hint(&self, error: &ApiError) -> Option<String> {

@@ -231,9 +231,10 @@ impl<U: Upstream> Poller<U> {
         let work = self.own.work().since(&before);
         self.remember(began.elapsed(), work.clone(), result.as_ref().err());
         self.show();
-        let hint = result.as_ref().err().and_then(PollError::api).and_then(|error| self.fetcher.upstream().hint(error));
-        let place = result.as_ref().err().and_then(PollError::api).and_then(|_| self.fetcher.upstream().place());
-        let told = result.as_ref().map_err(|error| Failure { error, hint: hint.as_deref(), place: place.as_deref() });
+        let (upstream, refused) = (self.fetcher.upstream(), result.as_ref().err().and_then(PollError::api));
+        let hint = refused.and_then(|error| upstream.hint(error));
+        let (url, proxy) = refused.map(|_| upstream.place()).unwrap_or_default();
+        let told = result.as_ref().map_err(|error| Failure { error, hint: hint.as_deref(), url, proxy });
         report::log(&self.own, &work, told, began.elapsed(), &mut self.failures);
         // One old range that always fails must not keep all the others from being read.
         if newest_read && result.as_ref().err().is_none_or(PollError::is_of_one_range) {

@@ -148,7 +148,9 @@ pub(super) struct Failure<'a> {
     /// What is known besides.
     pub(super) hint: Option<&'a str>,
     /// Where the upstream was asked, if it is the upstream that failed.
-    pub(super) place: Option<&'a str>,
+    pub(super) url: Option<&'a str>,
+    /// By which proxy.
+    pub(super) proxy: Option<&'a str>,
 }
 
 /// What a poll's span says of what it did.
@@ -180,19 +182,20 @@ pub(super) fn log(own: &Own, work: &Work, result: Result<&(), Failure<'_>>, took
                 requests, retries, walks, new, changed, rejected, unsettled, complete_until, "poll succeeded"
             );
         }
-        Err(Failure { error, hint, place }) => match streak.failed(error.likeness(), own.last_poll.unwrap_or_default())
-        {
-            News::First => warn!(
-                %error, hint, url = place, duration_ms, requests, retries, walks, new, changed, rejected, unsettled,
-                "poll failed"
-            ),
-            News::StillFailing { failures, since } => {
-                warn!(%error, hint, url = place, failures, failing_since = %since, requests, new, "polls still fail");
+        Err(Failure { error, hint, url, proxy }) => {
+            match streak.failed(error.likeness(), own.last_poll.unwrap_or_default()) {
+                News::First => warn!(
+                    %error, hint, url, proxy, duration_ms, requests, retries, walks, new, changed, rejected, unsettled,
+                    "poll failed"
+                ),
+                News::StillFailing { failures, since } => {
+                    warn!(%error, hint, url, proxy, failures, failing_since = %since, requests, new, "polls still fail");
+                }
+                News::Again { failures } => {
+                    debug!(%error, failures, duration_ms, requests, new, changed, "poll failed again");
+                }
             }
-            News::Again { failures } => {
-                debug!(%error, failures, duration_ms, requests, new, changed, "poll failed again");
-            }
-        },
+        }
     }
 }
 

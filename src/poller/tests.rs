@@ -678,6 +678,7 @@ fn other_settings(upstream: Option<Fake>) -> Update<Fake> {
         },
         plan: PlanSettings { interval: 5, overlap: 60, horizon: 24 * HOUR, sweep_interval: HOUR },
         upstream,
+        changed: ["poll.interval"].into(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Settings that change while it polls: handed over between two polls, so that no poll is by two rules.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
@@ -20,6 +21,8 @@ pub struct Update<U> {
     pub plan: PlanSettings,
     /// Whom it asks, unless that is the same as before.
     pub upstream: Option<U>,
+    /// The settings that are others now, by their keys.
+    pub changed: BTreeSet<&'static str>,
 }
 
 /// Hands updates to a poller.
@@ -43,12 +46,15 @@ impl<U> Updates<U> {
         Self(Arc::new(Slot { newest: Mutex::default(), came: Notify::new() }))
     }
 
-    /// The poller goes on by this as soon as it is between two polls; one that still waits is replaced, but for the
-    /// upstream that only it tells.
-    pub fn put(&self, update: Update<U>) {
+    /// The poller goes on by this as soon as it is between two polls; one that still waits is replaced, but for what only
+    /// it tells: the upstream, and what it changed.
+    pub fn put(&self, mut update: Update<U>) {
         let mut newest = self.0.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting = newest.take().and_then(|waiting| waiting.upstream);
-        *newest = Some(Update { upstream: update.upstream.or(waiting), ..update });
+        if let Some(waiting) = newest.take() {
+            update.upstream = update.upstream.or(waiting.upstream);
+            update.changed.extend(waiting.changed);
+        }
+        *newest = Some(update);
         drop(newest);
         self.0.came.notify_one();
     }
@@ -71,7 +77,7 @@ impl<U: Upstream> Poller<U> {
 
     /// Goes on by what was handed in, if anything was, as a start with these settings would on the same state.
     pub(super) fn take_update(&mut self) -> bool {
-        let Some(Update { settings, ledger, plan, upstream }) = self.updates.take() else { return false };
+        let Some(Update { settings, ledger, plan, upstream, changed }) = self.updates.take() else { return false };
         self.own.reply_target = ledger.reply_target;
         self.own.recent_window = ledger.recent_window.unsigned_abs();
         self.own.poll_interval = u64::try_from(settings.interval.as_millis()).unwrap_or(u64::MAX);
@@ -87,7 +93,11 @@ impl<U: Upstream> Poller<U> {
         self.ledger.go_on_by(ledger);
         self.plan.go_on_by(plan);
         self.fetcher.go_on_by(upstream, settings.requests_per_second);
-        info!("the poller goes on by the new settings");
+        if !changed.is_empty() {
+            // Another reload may have been refused meanwhile: it is said which one this is.
+            let changed = changed.into_iter().collect::<Vec<_>>().join(", ");
+            info!(changed, "the poller goes on by the reloaded settings");
+        }
         // A failure is counted and said by the keeper, and ends the next poll before it asks for anything.
         let _ = self.publish();
         true

@@ -12,6 +12,7 @@ use super::payload::Payload;
 use super::{Protocol, PushError, PushOptions, certificates};
 use crate::clock::Clock;
 use crate::tls::TlsTexts;
+use crate::unreached::Place;
 
 /// Sends requests, one at a time.
 pub(super) struct Sender {
@@ -48,12 +49,11 @@ impl Sender {
     }
 
     /// Where it sends to.
-    pub(super) fn place(&self) -> String {
+    pub(super) fn place(&self) -> &Place {
         match &self.client {
             Client::Http(sender) => sender.place(),
             Client::Grpc(sender) => sender.place(),
         }
-        .to_string()
     }
 
     pub(super) async fn send(&mut self, payload: &Payload, within: Duration) -> Answer {

@@ -19,8 +19,8 @@ pub(super) struct Streak {
 
 impl Streak {
     /// Of exports to a receiver at this place.
-    pub(super) fn at(place: String) -> Self {
-        Self { url: Some(place), ..Self::default() }
+    pub(super) fn at(url: &str) -> Self {
+        Self { url: Some(url.to_owned()), ..Self::default() }
     }
 
     /// Takes note of an export that ended at `now`, and logs it if it is news.
@@ -118,7 +118,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_streak_that_goes_on_is_told_of_now_and_then_with_its_place() {
-        let mut streak = Streak::at("http://collector:4318/v1/metrics".to_owned());
+        let mut streak = Streak::at("http://collector:4318/v1/metrics");
         let mut fail = |why: &str| {
             let why = Some(why.to_owned());
             let outcome = Outcome { result: ExportResult::Failure, why, not_before: None, lost: false };

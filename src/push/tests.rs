@@ -20,6 +20,7 @@ use crate::tls::TlsFiles;
 mod deltas;
 mod gone;
 mod receiver;
+mod swapped;
 mod tls;
 mod traces;
 

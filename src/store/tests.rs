@@ -190,6 +190,33 @@ fn one_process_a_file() {
     assert!(matches!(error, StoreError::InUse { .. }), "{error}");
 }
 
+#[test]
+fn a_look_alters_nothing_and_keeps_nobody_out() {
+    let folder = Folder::new();
+    let (mut ledger, mut plan) = counting();
+    let (mut store, _) = Store::open(&folder.file(), "default").unwrap();
+    poll(&mut ledger, &mut plan, NOW + 60, vec![conversation(1, "a", None)]);
+    commit(&mut store, &mut ledger, &plan);
+    let seen = |account| look(&folder.file(), account).unwrap();
+    assert_eq!(seen("default"), Seen::InUse);
+    poll(&mut ledger, &mut plan, NOW + 120, vec![conversation(3, "a", None)]);
+    commit(&mut store, &mut ledger, &plan);
+    drop(store);
+
+    let before = fs::read(folder.file()).unwrap();
+    assert_eq!((seen("default"), seen("other")), (Seen::State, Seen::OtherAccounts));
+    set_schema(&folder, SCHEMA - 1);
+    let older = fs::read(folder.file()).unwrap();
+    assert_eq!(seen("default"), Seen::State);
+    assert_eq!(fs::read(folder.file()).unwrap(), older, "it is not brought up to date");
+    for bytes in [&b""[..], b"some text", &before[..before.len() / 2]] {
+        fs::write(folder.file(), bytes).unwrap();
+        let error = look(&folder.file(), "default").unwrap_err();
+        assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+        assert_eq!(fs::read(folder.file()).unwrap(), bytes);
+    }
+}
+
 /// As another version leaves the file.
 fn set_schema(folder: &Folder, schema: u32) {
     let database = Database::open(folder.file()).unwrap();
@@ -204,6 +231,8 @@ fn a_newer_file_is_refused_by_name() {
     drop(Store::open(&folder.file(), "default").unwrap());
     set_schema(&folder, 9);
     let error = Store::open(&folder.file(), "default").unwrap_err();
+    assert!(matches!(error, StoreError::Newer { found: 9, .. }), "{error}");
+    let error = look(&folder.file(), "default").unwrap_err();
     assert!(matches!(error, StoreError::Newer { found: 9, .. }), "{error}");
     assert!(error.to_string().contains("state.db"));
 }

@@ -233,7 +233,7 @@ impl Bench {
     /// The running exporter goes on by the settings of this phase.
     fn reload(&self, exporter: &Exporter, phase: &Phase) {
         self.write(phase);
-        let taken_over = || exporter.program.stderr().matches("the poller goes on by the new settings").count();
+        let taken_over = || exporter.program.stderr().matches("the poller goes on by the reloaded settings").count();
         let before = taken_over();
         exporter.program.signal("HUP");
         until("it goes on by the new settings", || taken_over() > before);

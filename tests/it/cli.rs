@@ -8,6 +8,7 @@ use jelou_exporter::simulator::{Dialect, SimulatorOptions};
 use crate::support::exporter::{Exporter, Settings, command, polling};
 use crate::support::exposition::Scrape;
 use crate::support::program::Program;
+use crate::support::scratch::Scratch;
 use crate::support::world::frozen;
 use crate::support::{PATIENCE, until, web};
 
@@ -54,6 +55,41 @@ fn check_config_names_every_problem_at_once_and_no_secret() {
         assert!(err.contains(told), "{told} is missing in:\n{err}");
     }
     assert!(!err.contains(SECRET), "{err}");
+}
+
+#[test]
+fn check_config_looks_into_the_checkpoint_and_disturbs_nobody() {
+    let (folder, (simulator, _)) = (Scratch::new(), frozen(SimulatorOptions::default()));
+    let path = folder.state();
+    let settings = [("api.client_id", "me"), ("api.client_secret", SECRET), ("state.path", &*path)];
+    std::fs::write(&path, "no checkpoint at all").unwrap();
+    let (status, _, err) = ran(&["check-config"], &settings);
+    assert_eq!(status, Some(2));
+    assert!(err.contains(&format!("state.path = \"{path}\"")) && err.contains("cannot be read"), "{err}");
+    std::fs::remove_file(&path).unwrap();
+
+    let exporter = Exporter::start(&simulator.base_url(), &[("state.path", &*path)]);
+    exporter.is_up();
+    let (status, out, err) = ran(&["check-config"], &settings);
+    assert_eq!((status, err.as_str()), (Some(0), ""));
+    assert!(out.contains(&format!("note: the checkpoint {path} is in use")) && out.contains("usable"), "{out}");
+    exporter.succeeds_again(1.0);
+    exporter.program.signal("TERM");
+    until("it has let go of the file", || {
+        let (status, out, _) = ran(&["check-config"], &settings);
+        assert_eq!(status, Some(0), "{out}");
+        out == "The configuration is usable.\n"
+    });
+}
+
+/// `once 2>&1 | head -1`, which may close the pipe before the error is told.
+#[test]
+fn a_closed_standard_error_changes_no_exit_status() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = command(&[]);
+    let status = command.arg("check-config").stderr(writer).stdout(std::process::Stdio::null()).status().unwrap();
+    assert_eq!(status.code(), Some(2));
 }
 
 #[test]

@@ -119,6 +119,8 @@ fn a_bad_file_changes_nothing_and_every_error_is_told() {
     bench.write(&usual("metrics: {reply_target: 77s}\n"));
     assert_eq!(bench.reload().status, 200);
     bench.exporter.scraped("it holds now", |scrape| target(scrape) == 77.0);
+    let told = "the poller goes on by the reloaded settings\" changed=metrics.reply_target";
+    until("what changed is told", || bench.exporter.program.stderr().contains(told));
     assert_eq!(bench.successful().0, 1.0);
 }
 

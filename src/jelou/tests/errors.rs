@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 use flate2::Compression;
@@ -12,6 +13,7 @@ use super::{DAY, DOCUMENTED, client, settings};
 use crate::domain::label::Outcome;
 use crate::jelou::client::BODY_LIMIT;
 use crate::jelou::error::{ApiError, BodyError};
+use crate::tls::tests::Authority;
 
 async fn error_at(url: &str) -> ApiError {
     let error = client(&settings(url)).conversations(DAY, 1).await.unwrap_err();
@@ -154,11 +156,50 @@ async fn connections_that_bring_no_answer() {
     let reset = error_at(&listen(|mut stream| drop(stream.read(&mut [0])))).await;
     let no_tls = listen(|mut stream| drop(stream.write_all(&answer("400 Bad Request", "", "speak HTTP"))));
     let no_tls = error_at(&no_tls.replace("http", "https")).await;
-    for error in [refused, closed, reset, no_tls] {
+    assert!(no_tls.to_string().contains("no TLS is spoken there"), "{no_tls}");
+    let no_name = error_at("http://no-such-host.invalid").await;
+    assert!(no_name.to_string().contains("the name of no-such-host.invalid cannot be resolved"), "{no_name}");
+    for error in [refused, closed, reset, no_tls, no_name] {
         assert!(matches!(&error, ApiError::Connect { why } if !why.is_empty()), "{error:?}");
         assert_eq!(nature(&error), ("connect", true, false));
         assert!(error.to_string().contains("api.url"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_not_made_in_time_is_told_from_an_answer_that_does_not_come() {
+    // The greeting of TLS belongs to the connection.
+    let url = listen(|mut stream| hang(&mut stream)).replace("http", "https");
+    let mut settings = settings(&url);
+    settings.timeout = Duration::from_millis(300);
+    let error = client(&settings).conversations(DAY, 1).await.unwrap_err();
+    assert_eq!(nature(&error), ("connect", true, false));
+    assert!(error.to_string().contains("no connection to 127.0.0.1:"), "{error}");
+    assert!(error.to_string().contains("api.timeout"), "{error}");
+}
+
+#[tokio::test]
+async fn failures_of_tls_name_what_to_do() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let file = std::env::temp_dir().join(format!("jelou-exporter-{}", uuid::Uuid::new_v4()));
+    std::fs::write(&file, authority.pem()).unwrap();
+    for (name, issuer, trusted, told) in [
+        ("localhost", &authority, None, "UnknownIssuer; if the authority is your own"),
+        ("localhost", &other, Some(&file), "name its file in api.ca_file"),
+        ("elsewhere.example", &authority, Some(&file), "another name than localhost: check the host in api.url"),
+    ] {
+        let config = Arc::new(issuer.server(name, None));
+        let url = listen(move |mut stream| {
+            let mut tls = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            // It fails, as it is to.
+            let _ = tls.complete_io(&mut stream);
+        });
+        let mut settings = settings(&url.replace("http://127.0.0.1", "https://localhost"));
+        settings.ca_file = trusted.cloned();
+        let error = client(&settings).conversations(DAY, 1).await.unwrap_err();
+        assert!(error.to_string().contains("no TLS with localhost:") && error.to_string().contains(told), "{error}");
+    }
+    std::fs::remove_file(&file).unwrap();
 }
 
 #[tokio::test]
