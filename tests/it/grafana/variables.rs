@@ -32,7 +32,8 @@ pub(super) fn declare(name: &str) -> Value {
         "promise" => custom(
             name,
             "Promise",
-            "Which share of customers is to be answered within metrics.reply_target.",
+            "Which share of customers is to be answered within metrics.reply_target. The alerts have it from \
+             jelou:promise_budget:ratio: change both. At 80 % and less the fastest of them cannot fire.",
             &[("80 %", "0.8"), ("90 %", "0.9"), ("95 %", "0.95")],
             "0.9",
         ),
