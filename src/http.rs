@@ -2,7 +2,8 @@
 //!
 //! Scrapes never wait for the upstream: whatever is asked, the newest published snapshot answers.
 //!
-//! * `server`: connections; `link`: what each is doing and how long it may; `crowd`: who leaves for one more; `limits`, `drops`
+//! * `server`: connections; `link`: what each is doing and how long it may; `watched`: its stream; `crowd`: who leaves for one
+//!   more; `limits`, `drops`
 //! * `gate`: who gets an answer; `passwords`: basic authentication; `bucket`: the rate limit
 //! * `routes`: which answer belongs to which request; `page`: the one for people
 //! * `accept`, `negotiation`: what the client wants, and what it gets
@@ -41,6 +42,7 @@ mod routes;
 mod server;
 #[cfg(test)]
 mod tests;
+mod watched;
 
 pub use server::serve;
 

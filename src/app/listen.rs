@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use listenfd::ListenFd;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket, lookup_host};
 use tracing::info;
 
 use super::AppError;
@@ -19,11 +19,30 @@ pub(super) async fn bind(web: &WebSettings) -> Result<Vec<TcpListener>, AppError
     }
     let mut listeners = Vec::with_capacity(web.listen_addresses.len());
     for address in &web.listen_addresses {
-        let listener = TcpListener::bind(address).await;
+        let listener = listen(address).await;
         let unheard = |error| AppError::Listen { setting: "web.listen_address", address: address.clone(), error };
         listeners.push(listener.map_err(unheard)?);
     }
     Ok(listeners)
+}
+
+/// Connections that the system may complete before they are accepted, if it allows as many: what is beyond has to knock again
+/// after a second, in a flood whoever scrapes among them.
+const BACKLOG: u32 = 4096;
+
+/// Listens on the first address of this name and port that can be had.
+async fn listen(name: &str) -> io::Result<TcpListener> {
+    let mut failure = io::Error::new(io::ErrorKind::AddrNotAvailable, "the name has no address");
+    for address in lookup_host(name).await? {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // Connections of a process before, not quite gone yet, are not in the way.
+        socket.set_reuseaddr(true)?;
+        match socket.bind(address).and_then(|()| socket.listen(BACKLOG)) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
 }
 
 /// What systemd has opened.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::limits::Limits;
+use super::limits::{LOOK, Limits};
 use super::link::{Asked, Link};
 
 /// The connections that are open.
@@ -56,7 +56,7 @@ impl Crowd {
             tokio::select! {
                 () = freed => {}
                 // Whoever is served now may well be too slow a moment later.
-                () = tokio::time::sleep(self.limits.patience) => {}
+                () = tokio::time::sleep(LOOK) => {}
             }
         }
     }
@@ -74,10 +74,21 @@ impl Crowd {
     }
 
     /// Takes in a request that came on this connection.
-    pub(super) fn admit(self: &Arc<Self>, link: &Arc<Link>, http2: bool) -> Admitted {
+    ///
+    /// `crowded` is called when another connection is closed for it. When all answers are taken and nobody is slow, a connection
+    /// still gets one: only those that want several at once are in the way of others.
+    pub(super) fn admit(self: &Arc<Self>, link: &Arc<Link>, http2: bool, crowded: impl FnOnce()) -> Admitted {
         let open = self.answers.fetch_add(1, Ordering::Relaxed);
-        let has_room = open < self.limits.answers || self.links().send_slow_away(&self.limits);
-        Admitted { crowd: Arc::clone(self), _asked: Asked::new(link, http2), has_room }
+        let asked = Asked::new(link, http2);
+        let mut has_room = open < self.limits.answers;
+        if !has_room {
+            let sent_away = self.links().send_slow_away(&self.limits);
+            if sent_away {
+                crowded();
+            }
+            has_room = sent_away || link.open() == 1;
+        }
+        Admitted { crowd: Arc::clone(self), asked, has_room }
     }
 }
 
@@ -120,9 +131,16 @@ impl Drop for Place {
 #[derive(Debug)]
 pub(super) struct Admitted {
     crowd: Arc<Crowd>,
-    _asked: Asked,
-    /// Whether it should be answered; else too many others are, and none of them is slow.
+    asked: Asked,
+    /// Whether it should be answered; else too many others are, its own connection's among them, and none of them is slow.
     pub(super) has_room: bool,
+}
+
+impl Admitted {
+    /// Its answer is ready to be sent.
+    pub(super) fn made(&mut self) {
+        self.asked.made();
+    }
 }
 
 impl Drop for Admitted {
@@ -155,7 +173,7 @@ mod tests {
         let (crowd, sent_away) = (crowd(3, 9), Cell::new(0));
         let count = || sent_away.set(sent_away.get() + 1);
         let served = crowd.enter(count).await;
-        let _answer = crowd.admit(&served.link, false);
+        let _answer = crowd.admit(&served.link, false, || {});
         advance(Duration::from_secs(1)).await;
         let old = crowd.enter(count).await;
         advance(Duration::from_millis(1)).await;
@@ -170,7 +188,7 @@ mod tests {
     async fn when_all_are_served_the_next_waits_for_the_slowest() {
         let crowd = crowd(1, 9);
         let slow = crowd.enter(|| {}).await;
-        let _answer = crowd.admit(&slow.link, false);
+        let _answer = crowd.admit(&slow.link, false, || {});
         let began = tokio::time::Instant::now();
         let _next = crowd.enter(|| {}).await;
         assert_eq!(began.elapsed(), Duration::from_secs(2));
@@ -181,7 +199,7 @@ mod tests {
     async fn a_place_given_back_is_taken_at_once() {
         let crowd = crowd(1, 9);
         let first = crowd.enter(|| {}).await;
-        let answer = crowd.admit(&first.link, false);
+        let answer = crowd.admit(&first.link, false, || {});
         let began = tokio::time::Instant::now();
         let leaves = async {
             advance(Duration::from_millis(5)).await;
@@ -195,23 +213,38 @@ mod tests {
     async fn too_many_requests_are_refused_unless_somebody_is_slow() {
         let crowd = crowd(9, 1);
         let [one, two] = [crowd.enter(|| {}).await, crowd.enter(|| {}).await];
-        let _answer = crowd.admit(&one.link, false);
-        assert!(!crowd.admit(&two.link, false).has_room);
+        let _answer = crowd.admit(&one.link, true, || {});
+        assert!(!crowd.admit(&one.link, true, || {}).has_room);
         advance(Duration::from_secs(3)).await;
-        assert!(crowd.admit(&two.link, false).has_room);
+        let sent_away = Cell::new(0);
+        assert!(crowd.admit(&two.link, true, || sent_away.set(1)).has_room);
+        assert_eq!(sent_away.get(), 1);
         assert!(is_closed(&one).await);
         assert!(!is_closed(&two).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_want_many_answers_leave_one_to_each_other_connection() {
+        let crowd = crowd(9, 2);
+        let [greedy, modest] = [crowd.enter(|| {}).await, crowd.enter(|| {}).await];
+        let admit = |place: &Place| crowd.admit(&place.link, true, || {});
+        let _taken = [admit(&greedy), admit(&greedy)];
+        assert!(!admit(&greedy).has_room);
+        let one = admit(&modest);
+        assert!(one.has_room && !admit(&modest).has_room);
+        drop(one);
+        assert!(admit(&modest).has_room);
     }
 
     #[tokio::test(start_paused = true)]
     async fn whoever_holds_answers_is_not_made_quick_by_others_that_it_takes() {
         let crowd = crowd(9, 2);
         let [stuck, other] = [crowd.enter(|| {}).await, crowd.enter(|| {}).await];
-        let _never_taken = crowd.admit(&stuck.link, true);
+        let _never_taken = crowd.admit(&stuck.link, true, || {});
         advance(Duration::from_secs(3)).await;
-        drop(crowd.admit(&stuck.link, true));
-        let _answer = crowd.admit(&other.link, false);
-        assert!(crowd.admit(&other.link, false).has_room);
+        drop(crowd.admit(&stuck.link, true, || {}));
+        let _answer = crowd.admit(&other.link, false, || {});
+        assert!(crowd.admit(&other.link, false, || {}).has_room);
         assert!(is_closed(&stuck).await);
     }
 }

@@ -1,5 +1,6 @@
 //! Who gets an answer: the rate, the client's certificate, the user's password, and the headers that every answer bears.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use hyper::header::{AUTHORIZATION, CONTENT_SECURITY_POLICY, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -30,6 +31,8 @@ pub(super) struct Greeting {
     pub(super) config: Arc<WebConfig>,
     /// The client's certificate and those between it and its root; nothing when none was shown.
     pub(super) certificates: Vec<CertificateDer<'static>>,
+    /// Where it comes from.
+    pub(super) peer: IpAddr,
 }
 
 /// A request as the gate sees it.
@@ -88,7 +91,7 @@ impl Gate {
             drops.busy("rate_limit");
             return Some(later(StatusCode::TOO_MANY_REQUESTS, "More requests than rate_limit allows; try again.\n"));
         }
-        let Greeting { config: greeted_by, certificates } = request.greeting;
+        let Greeting { config: greeted_by, certificates, peer } = request.greeting;
         let is_new = !Arc::ptr_eq(config, greeted_by);
         if config.tls.as_ref().is_some_and(|tls| !tls.admits(certificates, is_new)) {
             return Some(routes::plain(StatusCode::FORBIDDEN, "A client certificate is wanted.\n"));
@@ -96,7 +99,7 @@ impl Gate {
         if config.users.is_empty() {
             return None;
         }
-        match self.passwords.check(&config.users, request.headers.get(AUTHORIZATION)).await {
+        match self.passwords.check(&config.users, request.headers.get(AUTHORIZATION), *peer).await {
             Verdict::Known => None,
             Verdict::Unknown => {
                 // A browser first asks without, to be told that a password is wanted.

@@ -19,6 +19,9 @@ pub(super) struct Limits {
     pub(super) request: Duration,
     /// For how long an answer may be under way before its connection may be closed for want of room.
     pub(super) patience: Duration,
+    /// The same for an answer that is ready and of which the client takes nothing for so long, and for a connection that has
+    /// not brought its first request: at least so long it has to do so, or newcomers would do nothing but close each other.
+    pub(super) stall: Duration,
     /// From shutdown to the end of the last answer.
     pub(super) drain: Duration,
 }
@@ -33,10 +36,17 @@ impl Default for Limits {
             idle: Duration::from_secs(120),
             request: Duration::from_secs(60),
             patience: Duration::from_secs(2),
+            stall: Duration::from_millis(50),
             drain: Duration::from_secs(2),
         }
     }
 }
+
+/// How often whoever waits for a place looks whether somebody could leave.
+pub(super) const LOOK: Duration = Duration::from_millis(5);
+
+/// What one connection may be sent before it is the turn of the others.
+pub(super) const BURST: usize = 128 << 10;
 
 /// The most that the headers of one request may take, its line included. A browser's cookies fit.
 pub(super) const HEAD_BYTES: usize = 16 << 10;

@@ -1,11 +1,7 @@
 //! What one connection is doing, and since when.
 
-use std::io::IoSlice;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
@@ -33,6 +29,10 @@ struct Doing {
     open: Vec<Instant>,
     /// When the last request came.
     asked: Instant,
+    /// How many of the open requests have no answer yet that could be sent.
+    making: usize,
+    /// When the last answer was ready, or the client took something.
+    moved: Instant,
     /// Whether the client takes no more for now.
     blocked: bool,
     /// In HTTP/2 a byte is no sign of a request.
@@ -62,8 +62,16 @@ pub(super) struct Link {
 impl Link {
     pub(super) fn new() -> Self {
         let now = Instant::now();
-        let doing =
-            Doing { phase: Phase::Handshake, since: now, open: Vec::new(), asked: now, blocked: false, http2: false };
+        let doing = Doing {
+            phase: Phase::Handshake,
+            since: now,
+            open: Vec::new(),
+            asked: now,
+            making: 0,
+            moved: now,
+            blocked: false,
+            http2: false,
+        };
         Self { doing: Mutex::new(doing), woken: Notify::new(), closing: Notify::new() }
     }
 
@@ -78,7 +86,7 @@ impl Link {
     }
 
     /// Something was read.
-    fn read(&self) {
+    pub(super) fn read(&self) {
         let mut doing = self.doing();
         if doing.phase == Phase::Idle && !doing.http2 {
             (doing.phase, doing.since) = (Phase::Head, Instant::now());
@@ -87,7 +95,7 @@ impl Link {
     }
 
     /// The client takes no more for now, or does again.
-    fn blocked(&self, blocked: bool) {
+    pub(super) fn blocked(&self, blocked: bool) {
         let mut doing = self.doing();
         doing.blocked = blocked;
         match doing.phase {
@@ -106,6 +114,7 @@ impl Link {
         let mut doing = self.doing();
         let now = Instant::now();
         doing.open.push(now);
+        doing.making += 1;
         doing.http2 |= http2;
         doing.asked = now;
         if doing.phase != Phase::Answer {
@@ -113,6 +122,11 @@ impl Link {
             self.woken.notify_one();
         }
         now
+    }
+
+    /// How many requests wait for the end of their answer.
+    pub(super) fn open(&self) -> usize {
+        self.doing().open.len()
     }
 
     /// The answer to the request that came then has been handed over whole, or given up.
@@ -124,6 +138,18 @@ impl Link {
         if !doing.blocked {
             doing.go_on();
         }
+    }
+
+    /// The answer to one of the requests is ready to be sent, or is not wanted any more.
+    fn made(&self) {
+        let mut doing = self.doing();
+        doing.making = doing.making.saturating_sub(1);
+        doing.moved = Instant::now();
+    }
+
+    /// The client took something.
+    pub(super) fn took(&self) {
+        self.doing().moved = Instant::now();
     }
 
     /// Completes when the connection has taken longer than it may; says with what, unless it was only idle.
@@ -147,8 +173,14 @@ impl Link {
     /// Since when the connection could be closed to make room; `None` while it is being served in good time.
     pub(super) fn spare(&self, limits: &Limits) -> Option<(bool, Instant)> {
         let doing = self.doing();
-        let answering = doing.phase == Phase::Answer;
-        (!answering || doing.since.elapsed() >= limits.patience).then_some((answering, doing.since))
+        let (spare, since) = match doing.phase {
+            Phase::Idle => (true, doing.since),
+            Phase::Handshake | Phase::Head => (doing.since.elapsed() >= limits.stall, doing.since),
+            Phase::Answer if doing.since.elapsed() >= limits.patience => (true, doing.since),
+            // What is ready and is not taken waits for the client alone.
+            Phase::Answer => (doing.making == 0 && doing.moved.elapsed() >= limits.stall, doing.moved),
+        };
+        spare.then_some((doing.phase == Phase::Answer, since))
     }
 
     /// Asks whoever serves the connection to close it.
@@ -173,79 +205,29 @@ fn bounds(phase: Phase, limits: &Limits) -> (std::time::Duration, Option<HttpDro
 
 /// A request from its headers to the end of its answer.
 #[derive(Debug)]
-pub(super) struct Asked(Arc<Link>, Instant);
+pub(super) struct Asked {
+    link: Arc<Link>,
+    at: Instant,
+    made: bool,
+}
 
 impl Asked {
     pub(super) fn new(link: &Arc<Link>, http2: bool) -> Self {
-        let asked = link.asked(http2);
-        Self(Arc::clone(link), asked)
+        Self { at: link.asked(http2), link: Arc::clone(link), made: false }
+    }
+
+    /// Its answer is ready to be sent.
+    pub(super) fn made(&mut self) {
+        if !std::mem::replace(&mut self.made, true) {
+            self.link.made();
+        }
     }
 }
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        self.0.answered(self.1);
-    }
-}
-
-/// A stream that tells its [`Link`] what goes on.
-#[derive(Debug)]
-pub(super) struct Watched<S> {
-    stream: S,
-    link: Arc<Link>,
-    blocked: bool,
-}
-
-impl<S> Watched<S> {
-    pub(super) const fn new(stream: S, link: Arc<Link>) -> Self {
-        Self { stream, link, blocked: false }
-    }
-
-    fn wrote<T>(&mut self, poll: Poll<T>) -> Poll<T> {
-        if self.blocked != poll.is_pending() {
-            self.blocked = poll.is_pending();
-            self.link.blocked(self.blocked);
-        }
-        poll
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        if buf.filled().len() > before {
-            self.link.read();
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
-        let poll = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.wrote(poll)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        pieces: &[IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, pieces);
-        self.wrote(poll)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        self.made();
+        self.link.answered(self.at);
     }
 }
 
@@ -342,11 +324,33 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_is_spared_while_it_is_served_in_good_time() {
         let (link, limits) = (Arc::new(Link::new()), Limits::default());
-        assert!(link.spare(&limits).is_some());
         link.greeted();
-        let _asked = Asked::new(&link, false);
+        assert!(link.spare(&limits).is_none(), "its first request may be on the way");
+        advance(limits.stall).await;
+        assert!(link.spare(&limits).is_some());
+        let asked = Asked::new(&link, false);
         assert!(link.spare(&limits).is_none());
         advance(seconds(2)).await;
         assert!(link.spare(&limits).is_some());
+        drop(asked);
+        assert!(link.spare(&limits).is_some(), "it has had an answer");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_spared_while_its_answers_are_made_and_taken() {
+        let (link, limits) = (Arc::new(Link::new()), Limits::default());
+        link.greeted();
+        let (mut one, mut other) = (Asked::new(&link, true), Asked::new(&link, true));
+        one.made();
+        advance(2 * limits.stall).await;
+        assert!(link.spare(&limits).is_none(), "the other answer is ours to make");
+        other.made();
+        for _ in 0..5 {
+            assert!(link.spare(&limits).is_none());
+            advance(limits.stall / 2).await;
+            link.took();
+        }
+        advance(limits.stall).await;
+        assert!(link.spare(&limits).is_some_and(|(answering, since)| answering && since.elapsed() == limits.stall));
     }
 }

@@ -1,22 +1,25 @@
 //! Basic authentication (RFC 7617) against bcrypt hashes, so that a scrape does not cost a hash each time.
 //!
 //! A password that was found right is remembered by a keyed digest of it and of the hash; every other one costs a check, one
-//! at a time. A name that is not known costs the same check, against a hash of somebody else.
+//! at a time, and one address has to wait while several of its own are waiting. A name that is not known costs the same check, against a hash of somebody else.
 
 use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use hyper::header::HeaderValue;
 use ring::{hmac, rand};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::config::Secret;
 use crate::web_config::Users;
 
-/// Checks that may wait for their turn; a flood of wrong passwords must not pile up.
+/// Checks that may be under way or wait for their turn; a flood of wrong passwords must not pile up.
 const QUEUE: usize = 16;
+/// How many of them may be for one address, so that a flood from there leaves room for others.
+const QUEUE_OF_ONE: usize = 4;
 
 /// What becomes of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +38,7 @@ pub(super) struct Passwords {
     /// Made anew by each process, so that a digest says nothing to whoever gets hold of it.
     key: hmac::Key,
     verified: Mutex<HashMap<String, hmac::Tag>>,
-    queue: Semaphore,
+    queue: Queue,
     turn: Arc<Semaphore>,
 }
 
@@ -45,19 +48,19 @@ impl Passwords {
         Self {
             key: key.expect("the system has random numbers, without which there would be no TLS either"),
             verified: Mutex::default(),
-            queue: Semaphore::new(QUEUE),
+            queue: Queue::default(),
             turn: Arc::new(Semaphore::new(1)),
         }
     }
 
     /// Whether this header names one of the users.
-    pub(super) async fn check(&self, users: &Users, authorization: Option<&HeaderValue>) -> Verdict {
+    pub(super) async fn check(&self, users: &Users, authorization: Option<&HeaderValue>, peer: IpAddr) -> Verdict {
         let Some((user, password)) = authorization.and_then(credentials) else { return Verdict::Unknown };
         let hash = users.hash(&user);
         if hash.is_some_and(|hash| self.is_remembered(&user, hash, &password)) {
             return Verdict::Known;
         }
-        let Ok(_waiting) = self.queue.try_acquire() else { return Verdict::Busy };
+        let Some(_waiting) = self.queue.enter(peer) else { return Verdict::Busy };
         let Ok(turn) = Arc::clone(&self.turn).acquire_owned().await else { return Verdict::Busy };
         // Another request may have brought the same meanwhile.
         if hash.is_some_and(|hash| self.is_remembered(&user, hash, &password)) {
@@ -66,19 +69,14 @@ impl Passwords {
         let Some(against) = hash.or_else(|| users.any_hash(self.number(&user))).cloned() else {
             return Verdict::Unknown;
         };
-        let tried = password.clone();
-        let fits = tokio::task::spawn_blocking(move || {
-            let fits = bcrypt::verify(tried.expose(), against.expose()).unwrap_or(false);
-            // The turn ends with the work, even if nobody waits for the answer any more.
-            drop(turn);
-            fits
-        });
+        let fits = in_the_background(password.clone(), against, turn);
         match (fits.await, hash) {
-            (Ok(true), Some(hash)) => {
+            (Some(true), Some(hash)) => {
                 self.remember(user, hash, &password, users.len());
                 Verdict::Known
             }
-            _ => Verdict::Unknown,
+            (Some(_), _) => Verdict::Unknown,
+            (None, _) => Verdict::Busy,
         }
     }
 
@@ -119,6 +117,78 @@ impl Passwords {
     }
 }
 
+/// Behind all other work of the process: guesses that are wrong are to cost only what nobody else wants.
+const NICE: i32 = 10;
+
+/// Whether a password fits to a hash, found out by a thread of little priority. The turn ends with the work, even if nobody
+/// waits for the answer any more.
+fn in_the_background(tried: Secret, against: Secret, turn: OwnedSemaphorePermit) -> impl Future<Output = Option<bool>> {
+    let (told, fits) = oneshot::channel();
+    let work = move || {
+        if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+            tracing::debug!(%error, "the priority of checking passwords stays as it is");
+        }
+        // Whoever asked may have gone.
+        let _ = told.send(bcrypt::verify(tried.expose(), against.expose()).unwrap_or(false));
+        drop(turn);
+    };
+    let started = std::thread::Builder::new().name("password".to_owned()).spawn(work);
+    async move {
+        match started {
+            Ok(_) => fits.await.ok(),
+            Err(error) => {
+                tracing::warn!(%error, "a password cannot be checked: no thread can be started");
+                None
+            }
+        }
+    }
+}
+
+/// How many checks each address waits for.
+#[derive(Debug, Default)]
+struct Queue(Mutex<HashMap<IpAddr, usize>>);
+
+impl Queue {
+    /// A place in it, given back when it is dropped; none where there is no room.
+    fn enter(&self, peer: IpAddr) -> Option<Waiting<'_>> {
+        let peer = network(peer);
+        let mut waiting = self.waiting();
+        let full = waiting.values().sum::<usize>() >= QUEUE || waiting.get(&peer).is_some_and(|of| *of >= QUEUE_OF_ONE);
+        if full {
+            return None;
+        }
+        *waiting.entry(peer).or_default() += 1;
+        Some(Waiting(self, peer))
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug)]
+struct Waiting<'a>(&'a Queue, IpAddr);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut waiting = self.0.waiting();
+        if let Some(of) = waiting.get_mut(&self.1) {
+            *of -= 1;
+            if *of == 0 {
+                waiting.remove(&self.1);
+            }
+        }
+    }
+}
+
+/// What one peer has to itself: an IPv4 address, or the half of an IPv6 address that names its network.
+fn network(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+        address => address,
+    }
+}
+
 /// User and password of the header, if it holds such.
 fn credentials(header: &HeaderValue) -> Option<(String, Secret)> {
     let (scheme, encoded) = header.to_str().ok()?.split_once(' ')?;
@@ -134,6 +204,7 @@ fn credentials(header: &HeaderValue) -> Option<(String, Secret)> {
 mod tests {
     use super::*;
     use crate::web_config::{Reading, read};
+    use std::net::Ipv4Addr;
 
     /// `ada` knows `one`, `bob` knows `two`, by the cheapest hashes.
     fn users() -> Users {
@@ -142,6 +213,8 @@ mod tests {
         let read_file = |_: &std::path::Path| Ok(text.clone());
         read("w.yml".as_ref(), Reading { read_file: &read_file, open_probes: false }).unwrap().users
     }
+
+    const HOME: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     fn header(credentials: &str) -> HeaderValue {
         HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode(credentials))).unwrap()
@@ -162,38 +235,56 @@ mod tests {
             ("ada", Verdict::Unknown),
             ("Ada:one", Verdict::Unknown),
         ] {
-            assert_eq!(passwords.check(&users, Some(&header(given))).await, verdict, "{given}");
+            assert_eq!(passwords.check(&users, Some(&header(given)), HOME).await, verdict, "{given}");
         }
         let lower = HeaderValue::try_from(format!("basic {}", BASE64_STANDARD.encode("ada:one"))).unwrap();
-        assert_eq!(passwords.check(&users, Some(&lower)).await, Verdict::Known);
+        assert_eq!(passwords.check(&users, Some(&lower), HOME).await, Verdict::Known);
         for nonsense in ["", "Basic", "Basic !", "Bearer YWRhOm9uZQ==", "Basic /w=="] {
             let nonsense = HeaderValue::from_static(nonsense);
-            assert_eq!(passwords.check(&users, Some(&nonsense)).await, Verdict::Unknown);
+            assert_eq!(passwords.check(&users, Some(&nonsense), HOME).await, Verdict::Unknown);
         }
-        assert_eq!(passwords.check(&users, None).await, Verdict::Unknown);
+        assert_eq!(passwords.check(&users, None, HOME).await, Verdict::Unknown);
     }
 
     #[tokio::test]
     async fn what_was_right_once_is_not_hashed_again() {
         let (passwords, users) = (Passwords::new(), users());
-        assert_eq!(passwords.check(&users, Some(&header("ada:one"))).await, Verdict::Known);
+        assert_eq!(passwords.check(&users, Some(&header("ada:one")), HOME).await, Verdict::Known);
         // Nobody gets a turn from here on: whoever needs one is told so when the queue is full.
         let _turn = Arc::clone(&passwords.turn).acquire_owned().await.unwrap();
-        let _queue = passwords.queue.try_acquire_many(QUEUE as u32).unwrap();
-        assert_eq!(passwords.check(&users, Some(&header("ada:one"))).await, Verdict::Known);
+        let _queue = [0; QUEUE_OF_ONE].map(|_| passwords.queue.enter(HOME).unwrap());
+        assert_eq!(passwords.check(&users, Some(&header("ada:one")), HOME).await, Verdict::Known);
         for unknown in ["ada:two", "bob:two", "eve:one"] {
-            assert_eq!(passwords.check(&users, Some(&header(unknown))).await, Verdict::Busy, "{unknown}");
+            assert_eq!(passwords.check(&users, Some(&header(unknown)), HOME).await, Verdict::Busy, "{unknown}");
         }
         // Another hash of the same password is another user's word.
         let others = super::tests::users();
-        assert_eq!(passwords.check(&others, Some(&header("ada:one"))).await, Verdict::Busy);
+        assert_eq!(passwords.check(&others, Some(&header("ada:one")), HOME).await, Verdict::Busy);
+    }
+
+    #[test]
+    fn one_address_does_not_fill_the_queue() {
+        let queue = Queue::default();
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        let fill = |text: &str| -> Vec<_> { std::iter::from_fn(|| queue.enter(address(text))).collect() };
+        let flood = fill("192.0.2.1");
+        assert_eq!(flood.len(), QUEUE_OF_ONE);
+        // The same in another spelling, and another of the same network.
+        assert!(queue.enter(address("::ffff:192.0.2.1")).is_none());
+        let _other = fill("2001:db8::1");
+        assert!(queue.enter(address("2001:db8::2:0:0:1")).is_none());
+        assert!(queue.enter(address("2001:db8:0:1::1")).is_some());
+        let _rest = [fill("192.0.2.2"), fill("192.0.2.3")];
+        assert!(queue.enter(address("192.0.2.4")).is_none());
+        drop(flood);
+        assert_eq!(fill("192.0.2.4").len(), QUEUE_OF_ONE);
     }
 
     #[tokio::test]
     async fn those_who_left_are_forgotten() {
         let (passwords, users) = (Passwords::new(), users());
         for known in ["ada:one", "bob:two"] {
-            assert_eq!(passwords.check(&users, Some(&header(known))).await, Verdict::Known);
+            assert_eq!(passwords.check(&users, Some(&header(known)), HOME).await, Verdict::Known);
         }
         assert_eq!(passwords.verified().len(), 2);
         let hash = users.hash("ada").unwrap();

@@ -26,7 +26,7 @@ use super::crowd::{Crowd, Place};
 use super::drops::Drops;
 use super::gate::{self, Gate, Greeting};
 use super::limits::{HEAD_BYTES, Limits, RESETS, STREAMS};
-use super::link::Watched;
+use super::watched::Watched;
 use super::{Access, HttpState};
 use crate::domain::label::HttpDrop;
 use crate::web_config::{Source, Tls, WebConfig};
@@ -46,6 +46,13 @@ struct Server {
     gate: Gate,
     crowd: Arc<Crowd>,
     drops: Drops,
+}
+
+impl Server {
+    /// A connection was closed for another.
+    fn crowded(&self) {
+        self.drops.dropped(HttpDrop::Crowded, "to make room for a newer one");
+    }
 }
 
 pub(super) async fn serve_within(
@@ -80,7 +87,7 @@ async fn accept(
     stopping: &watch::Sender<bool>,
     connections: &mut JoinSet<()>,
 ) {
-    let crowded = || server.drops.dropped(HttpDrop::Crowded, "to make room for a newer one");
+    let crowded = || server.crowded();
     let (mut failing, mut turn) = (false, 0_usize);
     loop {
         turn = turn.wrapping_add(1);
@@ -159,7 +166,7 @@ async fn greeted(
     let Some(tls) = &config.tls else {
         place.link.greeted();
         let stream = Watched::new(stream, Arc::clone(&place.link));
-        let greeting = Greeting { config: Arc::clone(&config), certificates: Vec::new() };
+        let greeting = Greeting { config: Arc::clone(&config), certificates: Vec::new(), peer: peer.ip() };
         return converse(server, stream, place, greeting, leave(source, &config, &mut stopping)).await;
     };
     let stream = tokio::select! {
@@ -171,7 +178,7 @@ async fn greeted(
             place.link.greeted();
             let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
             let certificates = shown.iter().map(|certificate| certificate.clone().into_owned()).collect();
-            let greeting = Greeting { config: Arc::clone(&config), certificates };
+            let greeting = Greeting { config: Arc::clone(&config), certificates, peer: peer.ip() };
             converse(server, stream, place, greeting, leave(source, &config, &mut stopping)).await;
         }
         Ok(None) => {}
@@ -229,7 +236,7 @@ async fn converse<S>(
     let builder = if greeting.config.http1_only { protocols().http1_only() } else { protocols() };
     let greeting = Arc::new(greeting);
     let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
-        let admitted = server.crowd.admit(&place.link, request.version() == Version::HTTP_2);
+        let mut admitted = server.crowd.admit(&place.link, request.version() == Version::HTTP_2, || server.crowded());
         let (server, greeting) = (Arc::clone(server), Arc::clone(&greeting));
         async move {
             let seen = gate::Request {
@@ -240,6 +247,7 @@ async fn converse<S>(
                 has_room: admitted.has_room,
             };
             let response = server.gate.answer(&server.state, &server.drops, seen).await;
+            admitted.made();
             Ok::<_, Infallible>(response.map(|body| Held::new(body, admitted)))
         }
     });

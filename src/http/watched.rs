@@ -1,0 +1,113 @@
+//! The stream of a connection: it tells what goes on, and leaves others their turn.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::limits::BURST;
+use super::link::Link;
+
+/// A stream that tells its [`Link`] what goes on.
+#[derive(Debug)]
+pub(super) struct Watched<S> {
+    stream: S,
+    link: Arc<Link>,
+    blocked: bool,
+    /// Bytes since it was last the turn of others.
+    burst: usize,
+}
+
+impl<S> Watched<S> {
+    pub(super) const fn new(stream: S, link: Arc<Link>) -> Self {
+        Self { stream, link, blocked: false, burst: 0 }
+    }
+
+    /// Whether it is the turn of other connections. A client that reads as fast as we write would have the thread for as long as
+    /// there is something to write: for sixteen large answers at once, while all others wait.
+    fn yields(&mut self, cx: &Context<'_>) -> bool {
+        let yields = self.burst >= BURST;
+        if yields {
+            self.burst = 0;
+            cx.waker().wake_by_ref();
+        }
+        yields
+    }
+
+    fn wrote(&mut self, poll: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = poll {
+            self.burst += bytes;
+            self.link.took();
+        }
+        if self.blocked != poll.is_pending() {
+            self.blocked = poll.is_pending();
+            self.link.blocked(self.blocked);
+        }
+        poll
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        if buf.filled().len() > before {
+            self.link.read();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.yields(cx) {
+            return Poll::Pending;
+        }
+        let poll = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.wrote(poll)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.yields(cx) {
+            return Poll::Pending;
+        }
+        let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, pieces);
+        self.wrote(poll)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_that_takes_all_leaves_the_others_their_turn() {
+        let mut stream = Watched::new(tokio::io::sink(), Arc::new(Link::new()));
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let piece = vec![0; BURST];
+        let mut write = || Pin::new(&mut stream).poll_write(&mut cx, &piece);
+        for _ in 0..3 {
+            assert!(matches!(write(), Poll::Ready(Ok(BURST))));
+            assert!(write().is_pending());
+        }
+        assert!(!stream.blocked, "the client is not to blame");
+    }
+}
