@@ -30,6 +30,10 @@ pub(super) async fn bind(web: &WebSettings) -> Result<Vec<TcpListener>, AppError
 /// after a second, in a flood whoever scrapes among them.
 const BACKLOG: u32 = 4096;
 
+/// What the system keeps of an answer until a client takes it: without a bound it is megabytes, for each client that takes
+/// nothing, of memory that is not ours but the machine's.
+const UNSENT: u32 = 128 << 10;
+
 /// Listens on the first address of this name and port that can be had.
 async fn listen(name: &str) -> io::Result<TcpListener> {
     let mut failure = io::Error::new(io::ErrorKind::AddrNotAvailable, "the name has no address");
@@ -37,6 +41,8 @@ async fn listen(name: &str) -> io::Result<TcpListener> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         // Connections of a process before, not quite gone yet, are not in the way.
         socket.set_reuseaddr(true)?;
+        // Accepted connections inherit it.
+        socket.set_send_buffer_size(UNSENT)?;
         match socket.bind(address).and_then(|()| socket.listen(BACKLOG)) {
             Ok(listener) => return Ok(listener),
             Err(error) => failure = error,

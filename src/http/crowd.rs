@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use super::limits::{LOOK, Limits};
-use super::link::{Asked, Link};
+use super::link::{Asked, Link, Spare};
 
 /// The connections that are open.
 #[derive(Debug)]
@@ -98,7 +98,7 @@ impl Links {
     }
 
     fn send_slow_away(&mut self, limits: &Limits) -> bool {
-        self.close(|link| link.spare(limits).filter(|(answering, _)| *answering))
+        self.close(|link| link.spare(limits).filter(|(why, _)| *why == Spare::Slow))
     }
 
     /// Closes the connection with the least key, if any has one. It does not count any more from here on.
@@ -176,8 +176,10 @@ mod tests {
         let _answer = crowd.admit(&served.link, false, || {});
         advance(Duration::from_secs(1)).await;
         let old = crowd.enter(count).await;
+        old.link.begins();
         advance(Duration::from_millis(1)).await;
         let young = crowd.enter(count).await;
+        young.link.begins();
         assert_eq!(sent_away.get(), 0);
         let _newest = crowd.enter(count).await;
         assert_eq!(sent_away.get(), 1);

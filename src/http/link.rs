@@ -35,6 +35,8 @@ struct Doing {
     moved: Instant,
     /// Whether the client takes no more for now.
     blocked: bool,
+    /// Whether the client was looked at and had sent nothing more.
+    silent: bool,
     /// In HTTP/2 a byte is no sign of a request.
     http2: bool,
 }
@@ -48,6 +50,17 @@ impl Doing {
             None => (Phase::Idle, Instant::now()),
         };
     }
+}
+
+/// Why a connection could be closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Spare {
+    /// It has had an answer, and asks nothing.
+    Idle,
+    /// It owes us a handshake, or a request.
+    Owing,
+    /// It is slow to take its answer, or we to make it.
+    Slow,
 }
 
 /// A connection, seen by those who read, answer and count.
@@ -70,6 +83,7 @@ impl Link {
             making: 0,
             moved: now,
             blocked: false,
+            silent: false,
             http2: false,
         };
         Self { doing: Mutex::new(doing), woken: Notify::new(), closing: Notify::new() }
@@ -79,15 +93,26 @@ impl Link {
         self.doing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// It is the connection's turn for the first time.
+    pub(super) fn begins(&self) {
+        self.doing().silent = true;
+    }
+
     /// There is no handshake, or it has ended.
     pub(super) fn greeted(&self) {
         let mut doing = self.doing();
-        (doing.phase, doing.since) = (Phase::Head, Instant::now());
+        (doing.phase, doing.since, doing.silent) = (Phase::Head, Instant::now(), false);
+    }
+
+    /// There was nothing to read.
+    pub(super) fn silent(&self) {
+        self.doing().silent = true;
     }
 
     /// Something was read.
     pub(super) fn read(&self) {
         let mut doing = self.doing();
+        doing.silent = false;
         if doing.phase == Phase::Idle && !doing.http2 {
             (doing.phase, doing.since) = (Phase::Head, Instant::now());
             self.woken.notify_one();
@@ -170,17 +195,24 @@ impl Link {
         }
     }
 
-    /// Since when the connection could be closed to make room; `None` while it is being served in good time.
-    pub(super) fn spare(&self, limits: &Limits) -> Option<(bool, Instant)> {
+    /// How well, the least best, and since when the connection could be closed to make room; `None` while it is being served in
+    /// good time.
+    pub(super) fn spare(&self, limits: &Limits) -> Option<(Spare, Instant)> {
         let doing = self.doing();
-        let (spare, since) = match doing.phase {
-            Phase::Idle => (true, doing.since),
-            Phase::Handshake | Phase::Head => (doing.since.elapsed() >= limits.stall, doing.since),
-            Phase::Answer if doing.since.elapsed() >= limits.patience => (true, doing.since),
+        let is_for = |limit| doing.since.elapsed() >= limit;
+        match doing.phase {
+            Phase::Idle => Some((Spare::Idle, doing.since)),
+            // What it has sent may wait for us.
+            Phase::Handshake | Phase::Head => {
+                (doing.silent && is_for(limits.stall)).then_some((Spare::Owing, doing.since))
+            }
+            Phase::Answer if is_for(limits.patience) => Some((Spare::Slow, doing.since)),
             // What is ready and is not taken waits for the client alone.
-            Phase::Answer => (doing.making == 0 && doing.moved.elapsed() >= limits.stall, doing.moved),
-        };
-        spare.then_some((doing.phase == Phase::Answer, since))
+            Phase::Answer => {
+                let stalled = doing.making == 0 && doing.moved.elapsed() >= limits.stall;
+                stalled.then_some((Spare::Slow, doing.moved))
+            }
+        }
     }
 
     /// Asks whoever serves the connection to close it.
@@ -324,7 +356,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_is_spared_while_it_is_served_in_good_time() {
         let (link, limits) = (Arc::new(Link::new()), Limits::default());
+        advance(seconds(5)).await;
+        assert!(link.spare(&limits).is_none(), "it has not had its turn");
+        link.begins();
+        assert!(link.spare(&limits).is_some());
         link.greeted();
+        advance(seconds(5)).await;
+        assert!(link.spare(&limits).is_none(), "nobody has looked for its request");
+        link.silent();
+        assert!(link.spare(&limits).is_some());
+        link.greeted();
+        link.silent();
         assert!(link.spare(&limits).is_none(), "its first request may be on the way");
         advance(limits.stall).await;
         assert!(link.spare(&limits).is_some());
@@ -351,6 +393,6 @@ mod tests {
             link.took();
         }
         advance(limits.stall).await;
-        assert!(link.spare(&limits).is_some_and(|(answering, since)| answering && since.elapsed() == limits.stall));
+        assert!(link.spare(&limits).is_some_and(|(why, since)| why == Spare::Slow && since.elapsed() == limits.stall));
     }
 }

@@ -138,6 +138,7 @@ async fn connection(
     place: Place,
     stopping: watch::Receiver<bool>,
 ) {
+    place.link.begins();
     // Answers are written whole; without this a small last packet could wait for an acknowledgement.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY was refused");

@@ -105,6 +105,7 @@ pub struct Poller<U> {
     /// Why rows were rejected, as far as that was said.
     rejections_said: BTreeSet<&'static str>,
     long_label_said: bool,
+    overflow_said: bool,
     /// Of polls.
     failures: Streak,
     /// Of slices.
@@ -154,6 +155,7 @@ impl<U: Upstream> Poller<U> {
             zone_said: false,
             rejections_said: BTreeSet::new(),
             long_label_said: false,
+            overflow_said: false,
             failures: Streak::default(),
             slice_failures: Streak::default(),
             trace: Traces::off(),

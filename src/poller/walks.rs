@@ -94,6 +94,12 @@ impl<U: Upstream> Poller<U> {
         for (field, count) in folded.unknown_values.iter() {
             self.own.unknown_values.add(field, count);
         }
+        if folded.overflowed > 0 && !std::mem::replace(&mut self.overflow_said, true) {
+            warn!(
+                "there are more pairs of bot and team than metrics.max_label_sets allows: conversations of further ones count \
+                 under __overflow__, and jelou_exporter_label_sets_overflowed_total tells how many"
+            );
+        }
         if let Some(by) = folded.outside_by.filter(|_| !std::mem::replace(&mut self.zone_said, true)) {
             warn!(
                 hours = format!("{:+.2}", by as f64 / 3_600_000.0),

@@ -99,6 +99,7 @@ impl Ledger {
         let slot = known.unwrap_or_else(|| {
             self.starts.add(reading.start.seconds());
             self.tallies.overflowed += u64::from(full);
+            folded.overflowed += u64::from(full);
             let slot =
                 self.entries.insert(hash, reading.id.clone(), Entry::new(reading, pair, walked.range, self.poll));
             self.unsettled.insert((reading.start, slot));

@@ -108,6 +108,8 @@ pub struct Folded {
     /// By how much the first record that is newly found outside its range seems to be dated wrongly, milliseconds; negative
     /// when too early.
     pub outside_by: Option<i64>,
+    /// Conversations newly found for whose bot and team there was no room.
+    pub overflowed: u64,
 }
 
 /// A record names another company than the one whose conversations are counted: nothing of its walk was folded.
