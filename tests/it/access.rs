@@ -1,22 +1,26 @@
 //! The door of the exporter: TLS, passwords and client certificates with real clients, sockets of systemd, floods.
 
 use std::collections::VecDeque;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jelou_exporter::simulator::{Simulator, SimulatorOptions};
+use jelou_exporter::tls;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
+use crate::support::endless::Endless;
 use crate::support::eventually;
 use crate::support::exporter::{Exporter, command, polling};
 use crate::support::peer::{Prometheus, peer};
 use crate::support::program::Program;
 use crate::support::scratch::Scratch;
 use crate::support::web;
-use crate::support::world::frozen;
+use crate::support::world::{RUNTIME, frozen};
 
 fn quiet() -> Simulator {
     frozen(SimulatorOptions::scripted()).0
@@ -173,4 +177,35 @@ fn a_flood_of_idle_connections_keeps_no_scraper_out() {
     let said = exporter.program.stderr();
     assert_eq!(said.matches("reason=crowded").count(), 1, "{said}");
     assert_eq!(idle.len(), kept);
+}
+
+/// A gigabyte that nobody asked for, by both versions of HTTP: it is answered before it has come, and most of it never comes.
+#[test]
+fn a_gigabyte_that_is_sent_to_us_is_not_read() {
+    const GIGABYTE: usize = 1 << 30;
+    let simulator = quiet();
+    let exporter = Exporter::start(&simulator.base_url(), &[("web.enable_reload", "true")]);
+    for (path, answer) in [("/metrics", "HTTP/1.1 405 "), ("/-/reload", "HTTP/1.1 200 "), ("/nowhere", "HTTP/1.1 404 ")]
+    {
+        let mut stream = TcpStream::connect(&exporter.address).unwrap();
+        write!(stream, "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {GIGABYTE}\r\n\r\n").unwrap();
+        let mut head = [0; 13];
+        stream.read_exact(&mut head).unwrap();
+        assert_eq!(String::from_utf8_lossy(&head), answer);
+        let mut sent = 0;
+        while sent < GIGABYTE && stream.write_all(&[0; 1 << 16]).is_ok() {
+            sent += 1 << 16;
+        }
+        assert!(sent < GIGABYTE / 8, "{path}: {sent} bytes were taken");
+    }
+    let sent = Arc::<AtomicU64>::default();
+    let client = reqwest::Client::builder().tls_backend_preconfigured(tls::client_config(&[])).no_proxy();
+    let client = client.http2_prior_knowledge().build().unwrap();
+    let body = reqwest::Body::wrap(Endless::new(Vec::new(), vec![0; 1 << 16].into(), &sent));
+    let response = client.post(format!("http://{}/metrics", exporter.address)).body(body).send();
+    assert_eq!(RUNTIME.block_on(response).unwrap().status(), 405);
+    assert!(sent.load(Ordering::Relaxed) < GIGABYTE as u64 / 8, "{sent:?} bytes were taken");
+    assert_eq!(exporter.get("/-/healthy").status, 200);
+    let peak = exporter.peak_kib();
+    assert!(peak < 64 << 10, "{peak} KiB");
 }

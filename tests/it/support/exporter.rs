@@ -77,6 +77,14 @@ impl Exporter {
         Scrape::read(&answer.body)
     }
 
+    /// The most memory that it has had.
+    #[track_caller]
+    pub(crate) fn peak_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.program.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// Waits until a scrape satisfies.
     #[track_caller]
     pub(crate) fn scraped(&self, what: &str, satisfies: impl Fn(&Scrape) -> bool) -> Scrape {

@@ -2,9 +2,11 @@
 
 pub(crate) mod adder;
 pub(crate) mod alertmanager;
+pub(crate) mod attack;
 pub(crate) mod chromium;
 pub(crate) mod collector;
 pub(crate) mod disk;
+pub(crate) mod endless;
 pub(crate) mod expected;
 pub(crate) mod exporter;
 pub(crate) mod exposition;
