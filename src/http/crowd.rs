@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::limits::{LOOK, Limits};
 use super::link::{Asked, Link, Spare};
@@ -94,11 +95,13 @@ impl Crowd {
 
 impl Links {
     fn send_away(&mut self, limits: &Limits) -> bool {
-        self.close(|link| link.spare(limits))
+        let now = Instant::now();
+        self.close(|link| link.spare(limits, now))
     }
 
     fn send_slow_away(&mut self, limits: &Limits) -> bool {
-        self.close(|link| link.spare(limits).filter(|(why, _)| *why == Spare::Slow))
+        let now = Instant::now();
+        self.close(|link| link.spare(limits, now).filter(|(why, _)| *why == Spare::Slow))
     }
 
     /// Closes the connection with the least key, if any has one. It does not count any more from here on.
@@ -191,7 +194,7 @@ mod tests {
         let crowd = crowd(1, 9);
         let slow = crowd.enter(|| {}).await;
         let _answer = crowd.admit(&slow.link, false, || {});
-        let began = tokio::time::Instant::now();
+        let began = Instant::now();
         let _next = crowd.enter(|| {}).await;
         assert_eq!(began.elapsed(), Duration::from_secs(2));
         assert!(is_closed(&slow).await);
@@ -202,7 +205,7 @@ mod tests {
         let crowd = crowd(1, 9);
         let first = crowd.enter(|| {}).await;
         let answer = crowd.admit(&first.link, false, || {});
-        let began = tokio::time::Instant::now();
+        let began = Instant::now();
         let leaves = async {
             advance(Duration::from_millis(5)).await;
             drop((answer, first));

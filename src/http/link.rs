@@ -197,9 +197,9 @@ impl Link {
 
     /// How well, the least best, and since when the connection could be closed to make room; `None` while it is being served in
     /// good time.
-    pub(super) fn spare(&self, limits: &Limits) -> Option<(Spare, Instant)> {
+    pub(super) fn spare(&self, limits: &Limits, now: Instant) -> Option<(Spare, Instant)> {
         let doing = self.doing();
-        let is_for = |limit| doing.since.elapsed() >= limit;
+        let is_for = |limit| now.saturating_duration_since(doing.since) >= limit;
         match doing.phase {
             Phase::Idle => Some((Spare::Idle, doing.since)),
             // What it has sent may wait for us.
@@ -209,7 +209,7 @@ impl Link {
             Phase::Answer if is_for(limits.patience) => Some((Spare::Slow, doing.since)),
             // What is ready and is not taken waits for the client alone.
             Phase::Answer => {
-                let stalled = doing.making == 0 && doing.moved.elapsed() >= limits.stall;
+                let stalled = doing.making == 0 && now.saturating_duration_since(doing.moved) >= limits.stall;
                 stalled.then_some((Spare::Slow, doing.moved))
             }
         }
@@ -347,7 +347,9 @@ mod tests {
             advance(seconds(5)).await;
             drop(Asked::new(&link, true));
         }
-        assert!(link.spare(&Limits::default()).is_some_and(|(_, since)| since.elapsed() == seconds(30)));
+        assert!(
+            link.spare(&Limits::default(), Instant::now()).is_some_and(|(_, since)| since.elapsed() == seconds(30))
+        );
         drop(old);
         // The younger one came 20 s ago.
         lasts(&link, 40, Some(HttpDrop::RequestTimeout)).await;
@@ -357,25 +359,25 @@ mod tests {
     async fn a_connection_is_spared_while_it_is_served_in_good_time() {
         let (link, limits) = (Arc::new(Link::new()), Limits::default());
         advance(seconds(5)).await;
-        assert!(link.spare(&limits).is_none(), "it has not had its turn");
+        assert!(link.spare(&limits, Instant::now()).is_none(), "it has not had its turn");
         link.begins();
-        assert!(link.spare(&limits).is_some());
+        assert!(link.spare(&limits, Instant::now()).is_some());
         link.greeted();
         advance(seconds(5)).await;
-        assert!(link.spare(&limits).is_none(), "nobody has looked for its request");
+        assert!(link.spare(&limits, Instant::now()).is_none(), "nobody has looked for its request");
         link.silent();
-        assert!(link.spare(&limits).is_some());
+        assert!(link.spare(&limits, Instant::now()).is_some());
         link.greeted();
         link.silent();
-        assert!(link.spare(&limits).is_none(), "its first request may be on the way");
+        assert!(link.spare(&limits, Instant::now()).is_none(), "its first request may be on the way");
         advance(limits.stall).await;
-        assert!(link.spare(&limits).is_some());
+        assert!(link.spare(&limits, Instant::now()).is_some());
         let asked = Asked::new(&link, false);
-        assert!(link.spare(&limits).is_none());
+        assert!(link.spare(&limits, Instant::now()).is_none());
         advance(seconds(2)).await;
-        assert!(link.spare(&limits).is_some());
+        assert!(link.spare(&limits, Instant::now()).is_some());
         drop(asked);
-        assert!(link.spare(&limits).is_some(), "it has had an answer");
+        assert!(link.spare(&limits, Instant::now()).is_some(), "it has had an answer");
     }
 
     #[tokio::test(start_paused = true)]
@@ -385,14 +387,17 @@ mod tests {
         let (mut one, mut other) = (Asked::new(&link, true), Asked::new(&link, true));
         one.made();
         advance(2 * limits.stall).await;
-        assert!(link.spare(&limits).is_none(), "the other answer is ours to make");
+        assert!(link.spare(&limits, Instant::now()).is_none(), "the other answer is ours to make");
         other.made();
         for _ in 0..5 {
-            assert!(link.spare(&limits).is_none());
+            assert!(link.spare(&limits, Instant::now()).is_none());
             advance(limits.stall / 2).await;
             link.took();
         }
         advance(limits.stall).await;
-        assert!(link.spare(&limits).is_some_and(|(why, since)| why == Spare::Slow && since.elapsed() == limits.stall));
+        assert!(
+            link.spare(&limits, Instant::now())
+                .is_some_and(|(why, since)| why == Spare::Slow && since.elapsed() == limits.stall)
+        );
     }
 }
