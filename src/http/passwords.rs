@@ -125,7 +125,10 @@ const NICE: i32 = 10;
 fn in_the_background(tried: Secret, against: Secret, turn: OwnedSemaphorePermit) -> impl Future<Output = Option<bool>> {
     let (told, fits) = oneshot::channel();
     let work = move || {
-        if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        // Linux takes this for the thread, other systems for the process.
+        if cfg!(target_os = "linux")
+            && let Err(error) = rustix::process::setpriority_process(None, NICE)
+        {
             tracing::debug!(%error, "the priority of checking passwords stays as it is");
         }
         // Whoever asked may have gone.
