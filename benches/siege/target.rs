@@ -13,12 +13,14 @@ use rcgen::{CertificateParams, KeyPair};
 use tokio::runtime::Runtime;
 
 use super::attack::Door;
-use super::{Killed, PATIENCE, named_by};
+use super::{Killed, PATIENCE};
 
 /// (bot, team) pairs: enough for an answer that does not fit into what the system keeps for a connection.
 const PAIRS: usize = 100;
 
-pub(crate) const PEER: &str = "node exporter";
+pub(crate) const PEER: &str = "node_exporter";
+/// The environment variable that names it.
+pub(crate) const PEER_VARIABLE: &str = "JELOU_TEST_NODE_EXPORTER";
 
 /// The simulated API, in this process.
 pub(crate) struct Upstream {
@@ -164,10 +166,4 @@ impl Exporter {
 fn free_address() -> String {
     let address = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).and_then(|listener| listener.local_addr());
     address.expect("a free port").to_string()
-}
-
-/// The node exporter, if there is one.
-pub(crate) fn peer() -> Option<PathBuf> {
-    named_by("JELOU_TEST_NODE_EXPORTER")
-        .or_else(|| Some(PathBuf::from("/usr/bin/prometheus-node-exporter")).filter(|path| path.exists()))
 }
