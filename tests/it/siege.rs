@@ -3,16 +3,18 @@
 //!
 //! How long a scrape takes under each of these attacks is the business of `cargo bench --bench siege`.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Read as _;
 use std::net::IpAddr;
 
+use hyper::body::Bytes;
 use jelou_exporter::simulator::oracle::OracleRules;
 use jelou_exporter::simulator::story::Story;
 use jelou_exporter::simulator::{Simulator, SimulatorOptions};
 use jelou_exporter::tls::{self, TlsTexts};
-use reqwest::{Client, RequestBuilder};
+use reqwest::{Client, RequestBuilder, StatusCode};
 
 use crate::support::attack::{Attack, Door};
 use crate::support::expected::Expected;
@@ -40,6 +42,8 @@ struct Besieged {
     /// The same from another address.
     elsewhere: Client,
     door: Door,
+    /// How often a request had no answer, for its connection was closed.
+    turned_away: Cell<u64>,
     _simulator: Simulator,
     _folder: Scratch,
 }
@@ -73,7 +77,8 @@ impl Besieged {
         };
         let elsewhere = client().local_address(IpAddr::from([127, 0, 0, 2])).build().unwrap();
         let client = client().build().unwrap();
-        let besieged = Self { exporter, expected, client, elsewhere, door, _simulator: simulator, _folder: folder };
+        let (turned_away, _simulator, _folder) = (Cell::new(0), simulator, folder);
+        let besieged = Self { exporter, expected, client, elsewhere, door, turned_away, _simulator, _folder };
         until("it has counted", || besieged.expected.compare(&besieged.scrape()).is_ok());
         besieged
     }
@@ -87,16 +92,30 @@ impl Besieged {
     /// What Prometheus gets that asks for this.
     #[track_caller]
     fn metrics(&self, accept: &str) -> String {
-        let request = self.ask("/metrics").header("accept", accept).header("accept-encoding", "gzip");
-        let request = request.header("x-prometheus-scrape-timeout-seconds", "10");
-        let (status, packed) = RUNTIME.block_on(async {
-            let response = request.send().await.unwrap();
-            (response.status(), response.bytes().await.unwrap())
+        let (status, packed) = self.answer(|| {
+            let request = self.ask("/metrics").header("accept", accept).header("accept-encoding", "gzip");
+            request.header("x-prometheus-scrape-timeout-seconds", "10")
         });
         assert_eq!(status, 200, "{}", String::from_utf8_lossy(&packed));
         let mut text = String::new();
         flate2::read::GzDecoder::new(&*packed).read_to_string(&mut text).unwrap();
         text
+    }
+
+    /// What comes, asking again if the connection had to leave for another before its request was there: where more want to be
+    /// let in than there is room for, that may happen to whoever is slow to ask.
+    #[track_caller]
+    fn answer(&self, request: impl Fn() -> RequestBuilder) -> (StatusCode, Bytes) {
+        let whole = async || {
+            let response = request().send().await?;
+            Ok((response.status(), response.bytes().await?))
+        };
+        eventually(|| {
+            RUNTIME.block_on(whole()).map_err(|error: reqwest::Error| {
+                self.turned_away.update(|times| times + 1);
+                format!("{error:?}")
+            })
+        })
     }
 
     #[track_caller]
@@ -110,7 +129,7 @@ impl Besieged {
         self.expected.compare(&self.scrape()).unwrap();
         let openmetrics = self.metrics(OPENMETRICS);
         assert!(openmetrics.ends_with("# EOF\n"), "{openmetrics}");
-        let health = RUNTIME.block_on(async { self.ask("/-/healthy").send().await.unwrap().status() });
+        let (health, _) = self.answer(|| self.ask("/-/healthy"));
         assert_eq!(health, 200);
     }
 }
@@ -178,6 +197,8 @@ fn withstands(attack: Attack, moves: &[Moves]) {
         let told = labels.first().map_or("reason=".to_owned(), |(_, reason)| format!("reason={reason}"));
         assert!(kinds.iter().any(|kind| kind.contains(&told)), "{told}: {warnings:#?}");
     }
+    let crowded = besieged.scrape().total(DROPPED, &[("reason", "crowded")]);
+    assert!(besieged.turned_away.get() == 0 || crowded > 0.0, "{}: there was room for all", attack.name);
     drop(attacker);
     besieged.serves();
 }
