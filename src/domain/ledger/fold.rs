@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::decide::{decide, decides_anew, is_eligible};
 use super::entries::Slot;
-use super::entry::{Decision, Entry, Narrow};
+use super::entry::{Entry, Narrow};
 use super::news::News;
 use super::pairs::{PairId, Pairs};
 use super::slim::{PollNumber, SlimMillis};
@@ -15,9 +16,6 @@ use crate::domain::reading::{Page, Row};
 use crate::domain::snapshot::Tallies;
 use crate::domain::time::{Range, UnixMillis};
 
-/// How long after the target a request must have been sent for the clock to decide: the upstream may be a little slow
-/// to show a reply.
-const DECISION_MARGIN: i64 = 60_000;
 /// A zone-less date is rounded to the second, so a record may seem to lie a second outside.
 const ROUNDING: i64 = 1_000;
 
@@ -341,10 +339,6 @@ fn seen_at(page: &Page) -> UnixMillis {
     page.server_date.map_or(page.sent_at, |date| page.sent_at.min(date + 999))
 }
 
-fn clamped(millis: u64) -> i64 {
-    i64::try_from(millis).unwrap_or(i64::MAX)
-}
-
 /// How far an instant lies outside a range, milliseconds; negative when before it, 0 when inside.
 fn distance(instant: UnixMillis, range: Range) -> i64 {
     let (first, last) = (UnixMillis::from_seconds(range.start), UnixMillis::from_seconds(range.end));
@@ -358,45 +352,6 @@ fn likely_offset(dated: UnixMillis, range: Range) -> i64 {
     let (near, far) = (least.abs(), least.abs().saturating_add(range.width().saturating_mul(1000)));
     let whole = |minutes: i64| near.saturating_add(minutes * 60_000 - 1) / (minutes * 60_000) * (minutes * 60_000);
     [60, 30, 15].map(whole).into_iter().find(|offset| *offset <= far).map_or(least, |offset| offset * least.signum())
-}
-
-/// Whether a customer was waiting who could be kept waiting too long (rule **eligible**).
-fn is_eligible(reading: &Conversation, settings: &LedgerSettings) -> bool {
-    if settings.excluded_origins.contains(&reading.origin) {
-        return false;
-    }
-    let handed_on_in_time = reading.is_ended()
-        && reading.reply.is_none()
-        && reading.is_transferred()
-        && reading.duration().is_some_and(|duration| duration < settings.reply_target);
-    !handed_on_in_time
-}
-
-/// What the reading decides about the reply target (rule **decided**).
-fn decide(reading: &Conversation, entry: &Entry, settings: &LedgerSettings, seen_at: UnixMillis) -> Option<Decision> {
-    if !is_eligible(reading, settings) {
-        return None;
-    }
-    if let Some(reply) = reading.reply {
-        return Some(if reply <= settings.reply_target { Decision::Met } else { Decision::Missed });
-    }
-    if reading.is_ended() {
-        return Some(Decision::Missed);
-    }
-    let too_late = reading.start + clamped(settings.reply_target) + DECISION_MARGIN;
-    (!entry.outside && seen_at >= too_late).then_some(Decision::Missed)
-}
-
-/// Whether anything that a decision hangs on has changed.
-fn decides_anew(before: &Entry, now: &Entry) -> bool {
-    before.reply != now.reply
-        || before.is_active() != now.is_active()
-        || before.state != now.state
-        || before.reason != now.reason
-        || before.duration != now.duration
-        || before.origin != now.origin
-        || before.start != now.start
-        || before.outside != now.outside
 }
 
 fn is_changed(before: &Entry, now: &Entry) -> bool {

@@ -4,12 +4,13 @@
 //! changes nothing. What is shown comes out by [`Ledger::show`].
 //!
 //! * `entry`: what is remembered of one conversation; `entries`: all of these
-//! * `fold`: what a reading moves; `news`: what of that is counted
+//! * `fold`: what a reading moves; `decide`: whether the reply target was met; `news`: what of that is counted
 //! * `pairs`: the counters it moves, by bot and team
 //! * `moments`: gauges and recent percentiles
 //! * `stretches`: what has to be asked for again; `starts`: how many pages that takes
 //! * `kept`: what a checkpoint keeps; `renew`: other settings
 
+mod decide;
 mod entries;
 mod entry;
 mod fold;
