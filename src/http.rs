@@ -2,8 +2,9 @@
 //!
 //! Scrapes never wait for the upstream: whatever is asked, the newest published snapshot answers.
 //!
-//! * `server`: connections; `link`: what each is doing and how long it may; `watched`: its stream; `crowd`: who leaves for one
-//!   more; `limits`, `drops`
+//! * `door`: connections come in, `lobby`: or wait; `crowd`: who leaves for one more; `server`: how they are served; `link`: what
+//!   each is doing and how long it may; `watched`: its stream; `limits`, `drops`
+//! * `peers`: whose connections they are
 //! * `gate`: who gets an answer; `passwords`: basic authentication; `bucket`: the rate limit
 //! * `routes`: which answer belongs to which request; `page`: the one for people
 //! * `accept`, `negotiation`: what the client wants, and what it gets
@@ -30,14 +31,17 @@ mod body;
 mod bucket;
 mod cache;
 mod crowd;
+mod door;
 mod drops;
 mod gate;
 mod limits;
 mod link;
+mod lobby;
 mod negotiation;
 mod pack;
 mod page;
 mod passwords;
+mod peers;
 mod routes;
 mod server;
 #[cfg(test)]

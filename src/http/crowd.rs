@@ -1,5 +1,6 @@
 //! All connections: how many there may be, and who has to leave for one more.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,6 +10,7 @@ use tokio::time::Instant;
 
 use super::limits::{LOOK, Limits};
 use super::link::{Asked, Link, Spare};
+use super::peers::{Peer, Tally};
 
 /// The connections that are open.
 #[derive(Debug)]
@@ -22,8 +24,12 @@ pub(super) struct Crowd {
 #[derive(Debug, Default)]
 struct Links {
     next: u64,
-    open: HashMap<u64, Arc<Link>>,
+    open: HashMap<u64, (Peer, Arc<Link>)>,
+    held: Tally,
 }
+
+/// Who leaves first: whose peer holds most; of these whoever can be spared, and the others last.
+type Order = (Reverse<usize>, bool, Option<Spare>, Instant);
 
 impl Crowd {
     pub(super) fn new(limits: Limits) -> Self {
@@ -38,34 +44,41 @@ impl Crowd {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a new connection in, waiting while there is no room and nobody who could leave.
+    /// Takes a new connection in, if there is room or somebody who could leave.
     ///
-    /// `crowded` is called when another connection is closed for it.
-    pub(super) async fn enter(self: &Arc<Self>, crowded: impl Fn()) -> Place {
-        loop {
-            let freed = self.freed.notified();
-            {
-                let mut links = self.links();
-                let room = links.open.len() < self.limits.connections;
-                if !room && links.send_away(&self.limits) {
-                    crowded();
-                }
-                if links.open.len() < self.limits.connections {
-                    return self.place(&mut links);
-                }
+    /// Nobody leaves for a peer who holds more places than his own. For one who holds fewer, by more than the one in question,
+    /// even those have to who are served in good time: else a peer could take all places and keep them. `crowded` is called
+    /// when another connection is closed for it.
+    pub(super) fn enter(self: &Arc<Self>, peer: Peer, crowded: impl FnOnce()) -> Option<Place> {
+        let mut links = self.links();
+        if links.open.len() >= self.limits.connections {
+            if !links.send_away_for(peer, &self.limits) {
+                return None;
             }
-            tokio::select! {
-                () = freed => {}
-                // Whoever is served now may well be too slow a moment later.
-                () = tokio::time::sleep(LOOK) => {}
-            }
+            crowded();
+        }
+        Some(self.place(&mut links, peer))
+    }
+
+    /// How many places this peer holds.
+    pub(super) fn held(&self, peer: Peer) -> usize {
+        self.links().held.of(peer)
+    }
+
+    /// Completes when it is worth to [`enter`](Self::enter) again.
+    pub(super) async fn changed(&self) {
+        tokio::select! {
+            () = self.freed.notified() => {}
+            // Whoever is served now may well be too slow a moment later.
+            () = tokio::time::sleep(LOOK) => {}
         }
     }
 
-    fn place(self: &Arc<Self>, links: &mut Links) -> Place {
+    fn place(self: &Arc<Self>, links: &mut Links, peer: Peer) -> Place {
         let (number, link) = (links.next, Arc::new(Link::new()));
         links.next += 1;
-        links.open.insert(number, Arc::clone(&link));
+        links.open.insert(number, (peer, Arc::clone(&link)));
+        links.held.add(peer);
         Place { crowd: Arc::clone(self), number, link }
     }
 
@@ -96,22 +109,42 @@ impl Crowd {
 impl Links {
     fn send_away(&mut self, limits: &Limits) -> bool {
         let now = Instant::now();
-        self.close(|link| link.spare(limits, now))
+        self.close(|link, _| link.spare(limits, now))
     }
 
     fn send_slow_away(&mut self, limits: &Limits) -> bool {
         let now = Instant::now();
-        self.close(|link| link.spare(limits, now).filter(|(why, _)| *why == Spare::Slow))
+        self.close(|link, _| link.spare(limits, now).filter(|(why, _)| *why == Spare::Slow))
+    }
+
+    fn send_away_for(&mut self, peer: Peer, limits: &Limits) -> bool {
+        let (now, own) = (Instant::now(), self.held.of(peer));
+        self.close(|link, held| -> Option<Order> {
+            if held < own {
+                return None;
+            }
+            match link.spare(limits, now) {
+                Some((why, since)) => Some((Reverse(held), false, Some(why), since)),
+                None => (held > own + 1).then(|| (Reverse(held), true, None, link.since())),
+            }
+        })
     }
 
     /// Closes the connection with the least key, if any has one. It does not count any more from here on.
-    fn close<K: Ord>(&mut self, key: impl Fn(&Link) -> Option<K>) -> bool {
-        let keys = self.open.iter().filter_map(|(number, link)| Some((key(link)?, *number)));
+    fn close<K: Ord>(&mut self, key: impl Fn(&Link, usize) -> Option<K>) -> bool {
+        let keys =
+            self.open.iter().filter_map(|(number, (peer, link))| Some((key(link, self.held.of(*peer))?, *number)));
         let Some((_, number)) = keys.min() else { return false };
-        if let Some(link) = self.open.remove(&number) {
+        if let Some(link) = self.leave(number) {
             link.close();
         }
         true
+    }
+
+    fn leave(&mut self, number: u64) -> Option<Arc<Link>> {
+        let (peer, link) = self.open.remove(&number)?;
+        self.held.remove(peer);
+        Some(link)
     }
 }
 
@@ -125,7 +158,7 @@ pub(super) struct Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.crowd.links().open.remove(&self.number);
+        self.crowd.links().leave(self.number);
         self.crowd.freed.notify_one();
     }
 }
@@ -156,8 +189,13 @@ impl Drop for Admitted {
 mod tests {
     use super::*;
     use std::cell::Cell;
+    use std::net::IpAddr;
     use std::time::Duration;
     use tokio::time::advance;
+
+    fn peer(number: u8) -> Peer {
+        Peer::at(IpAddr::from([192, 0, 2, number]))
+    }
 
     fn crowd(connections: usize, answers: usize) -> Arc<Crowd> {
         Arc::new(Crowd::new(Limits { connections, answers, ..Limits::default() }))
@@ -175,16 +213,17 @@ mod tests {
     async fn the_longest_idle_leaves_and_those_served_stay() {
         let (crowd, sent_away) = (crowd(3, 9), Cell::new(0));
         let count = || sent_away.set(sent_away.get() + 1);
-        let served = crowd.enter(count).await;
+        let served = crowd.enter(peer(1), count).unwrap();
         let _answer = crowd.admit(&served.link, false, || {});
         advance(Duration::from_secs(1)).await;
-        let old = crowd.enter(count).await;
+        let old = crowd.enter(peer(1), count).unwrap();
         old.link.begins();
         advance(Duration::from_millis(1)).await;
-        let young = crowd.enter(count).await;
+        let young = crowd.enter(peer(1), count).unwrap();
         young.link.begins();
         assert_eq!(sent_away.get(), 0);
-        let _newest = crowd.enter(count).await;
+        advance(Limits::default().stall).await;
+        let _newest = crowd.enter(peer(1), count).unwrap();
         assert_eq!(sent_away.get(), 1);
         assert_eq!([is_closed(&served).await, is_closed(&old).await, is_closed(&young).await], [false, true, false]);
     }
@@ -192,10 +231,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn when_all_are_served_the_next_waits_for_the_slowest() {
         let crowd = crowd(1, 9);
-        let slow = crowd.enter(|| {}).await;
+        let slow = crowd.enter(peer(1), || {}).unwrap();
         let _answer = crowd.admit(&slow.link, false, || {});
         let began = Instant::now();
-        let _next = crowd.enter(|| {}).await;
+        while crowd.enter(peer(1), || {}).is_none() {
+            crowd.changed().await;
+        }
         assert_eq!(began.elapsed(), Duration::from_secs(2));
         assert!(is_closed(&slow).await);
     }
@@ -203,21 +244,20 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_place_given_back_is_taken_at_once() {
         let crowd = crowd(1, 9);
-        let first = crowd.enter(|| {}).await;
+        let first = crowd.enter(peer(1), || {}).unwrap();
         let answer = crowd.admit(&first.link, false, || {});
+        assert!(crowd.enter(peer(1), || {}).is_none());
+        drop((answer, first));
         let began = Instant::now();
-        let leaves = async {
-            advance(Duration::from_millis(5)).await;
-            drop((answer, first));
-        };
-        let ((), _second) = tokio::join!(leaves, crowd.enter(|| {}));
-        assert!(began.elapsed() < Duration::from_secs(1));
+        crowd.changed().await;
+        assert_eq!(began.elapsed(), Duration::ZERO);
+        assert!(crowd.enter(peer(1), || {}).is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn too_many_requests_are_refused_unless_somebody_is_slow() {
         let crowd = crowd(9, 1);
-        let [one, two] = [crowd.enter(|| {}).await, crowd.enter(|| {}).await];
+        let [one, two] = [crowd.enter(peer(1), || {}).unwrap(), crowd.enter(peer(1), || {}).unwrap()];
         let _answer = crowd.admit(&one.link, true, || {});
         assert!(!crowd.admit(&one.link, true, || {}).has_room);
         advance(Duration::from_secs(3)).await;
@@ -231,7 +271,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn those_who_want_many_answers_leave_one_to_each_other_connection() {
         let crowd = crowd(9, 2);
-        let [greedy, modest] = [crowd.enter(|| {}).await, crowd.enter(|| {}).await];
+        let [greedy, modest] = [crowd.enter(peer(1), || {}).unwrap(), crowd.enter(peer(1), || {}).unwrap()];
         let admit = |place: &Place| crowd.admit(&place.link, true, || {});
         let _taken = [admit(&greedy), admit(&greedy)];
         assert!(!admit(&greedy).has_room);
@@ -244,12 +284,45 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn whoever_holds_answers_is_not_made_quick_by_others_that_it_takes() {
         let crowd = crowd(9, 2);
-        let [stuck, other] = [crowd.enter(|| {}).await, crowd.enter(|| {}).await];
+        let [stuck, other] = [crowd.enter(peer(1), || {}).unwrap(), crowd.enter(peer(1), || {}).unwrap()];
         let _never_taken = crowd.admit(&stuck.link, true, || {});
         advance(Duration::from_secs(3)).await;
         drop(crowd.admit(&stuck.link, true, || {}));
         let _answer = crowd.admit(&other.link, false, || {});
         assert!(crowd.admit(&other.link, false, || {}).has_room);
         assert!(is_closed(&stuck).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_taken_all_places_gives_one_to_another_peer() {
+        let crowd = crowd(3, 9);
+        let enter = |number| crowd.enter(peer(number), || {});
+        let greedy = [enter(1).unwrap(), enter(1).unwrap(), enter(1).unwrap()];
+        // All are served in good time.
+        let _answers = greedy.each_ref().map(|place| crowd.admit(&place.link, false, || {}));
+        assert!(enter(1).is_none());
+        let other = enter(2).unwrap();
+        let closed = [is_closed(&greedy[0]).await, is_closed(&greedy[1]).await, is_closed(&greedy[2]).await];
+        assert_eq!(closed.iter().filter(|closed| **closed).count(), 1);
+        assert_eq!([crowd.held(peer(1)), crowd.held(peer(2))], [2, 1]);
+        // To take turns with it would serve neither better.
+        assert!(enter(2).is_none());
+        drop(other);
+        drop(greedy);
+        assert_eq!([crowd.held(peer(1)), crowd.held(peer(2))], [0, 0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_does_not_leave_for_whoever_has_more() {
+        let crowd = crowd(3, 9);
+        let enter = |number| crowd.enter(peer(number), || {}).unwrap();
+        let kept = enter(1);
+        drop(crowd.admit(&kept.link, false, || {}));
+        advance(Duration::from_secs(1)).await;
+        let crowded = [enter(2), enter(2)];
+        crowded.iter().for_each(|place| drop(crowd.admit(&place.link, false, || {})));
+        let _newcomer = enter(2);
+        assert!(!is_closed(&kept).await);
+        assert_eq!([crowd.held(peer(1)), crowd.held(peer(2))], [1, 2]);
     }
 }

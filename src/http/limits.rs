@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use rustix::process::{Resource, getrlimit};
+
 /// The bounds of what clients may take up.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     /// Connections at once; for one more, the one that has been idle longest is closed.
     pub(super) connections: usize,
+    /// Connections beyond these that are accepted and wait for their place; for one more, the one that has waited longest is closed.
+    pub(super) waiting: usize,
     /// Answers at once that are being made or sent.
     pub(super) answers: usize,
     /// From the connection to the end of the TLS handshake.
@@ -26,10 +30,22 @@ pub(super) struct Limits {
     pub(super) drain: Duration,
 }
 
+const CONNECTIONS: usize = 512;
+
+/// Connections that may wait, of so many files that the process may have open: some are left for the API, the checkpoint and
+/// whatever is opened now and then.
+fn waiting(files: Option<u64>) -> usize {
+    const MOST: u64 = 2048;
+    const OTHERS: u64 = 128;
+    let left = files.unwrap_or(u64::MAX).saturating_sub(CONNECTIONS as u64 + OTHERS);
+    left.min(MOST) as usize
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 512,
+            connections: CONNECTIONS,
+            waiting: waiting(getrlimit(Resource::Nofile).current),
             answers: 256,
             handshake: Duration::from_secs(10),
             head: Duration::from_secs(10),
@@ -42,7 +58,7 @@ impl Default for Limits {
     }
 }
 
-/// How often whoever waits for a place looks whether somebody could leave.
+/// How often it is looked whether somebody could leave for those who wait.
 pub(super) const LOOK: Duration = Duration::from_millis(5);
 
 /// What one connection may be sent before it is the turn of the others.
@@ -56,3 +72,13 @@ pub(super) const STREAMS: u32 = 16;
 
 /// Streams that an HTTP/2 client may open and give up before they were looked at; then it is cut off (CVE-2023-44487).
 pub(super) const RESETS: usize = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_who_wait_leave_files_for_everything_else() {
+        assert_eq!([None, Some(1 << 20), Some(1024), Some(256)].map(waiting), [2048, 2048, 384, 0]);
+    }
+}

@@ -215,6 +215,11 @@ impl Link {
         }
     }
 
+    /// Since when it is at what it is at.
+    pub(super) fn since(&self) -> Instant {
+        self.doing().since
+    }
+
     /// Asks whoever serves the connection to close it.
     pub(super) fn close(&self) {
         self.closing.notify_one();

@@ -4,7 +4,7 @@
 //! at a time, and one address has to wait while several of its own are waiting. A name that is not known costs the same check, against a hash of somebody else.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
@@ -13,6 +13,7 @@ use hyper::header::HeaderValue;
 use ring::{hmac, rand};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use super::peers::{Peer, Tally};
 use crate::config::Secret;
 use crate::web_config::Users;
 
@@ -147,48 +148,33 @@ fn in_the_background(tried: Secret, against: Secret, turn: OwnedSemaphorePermit)
     }
 }
 
-/// How many checks each address waits for.
+/// How many checks each peer waits for.
 #[derive(Debug, Default)]
-struct Queue(Mutex<HashMap<IpAddr, usize>>);
+struct Queue(Mutex<Tally>);
 
 impl Queue {
     /// A place in it, given back when it is dropped; none where there is no room.
     fn enter(&self, peer: IpAddr) -> Option<Waiting<'_>> {
-        let peer = network(peer);
+        let peer = Peer::at(peer);
         let mut waiting = self.waiting();
-        let full = waiting.values().sum::<usize>() >= QUEUE || waiting.get(&peer).is_some_and(|of| *of >= QUEUE_OF_ONE);
-        if full {
+        if waiting.total() >= QUEUE || waiting.of(peer) >= QUEUE_OF_ONE {
             return None;
         }
-        *waiting.entry(peer).or_default() += 1;
+        waiting.add(peer);
         Some(Waiting(self, peer))
     }
 
-    fn waiting(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+    fn waiting(&self) -> MutexGuard<'_, Tally> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[derive(Debug)]
-struct Waiting<'a>(&'a Queue, IpAddr);
+struct Waiting<'a>(&'a Queue, Peer);
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let mut waiting = self.0.waiting();
-        if let Some(of) = waiting.get_mut(&self.1) {
-            *of -= 1;
-            if *of == 0 {
-                waiting.remove(&self.1);
-            }
-        }
-    }
-}
-
-/// What one peer has to itself: an IPv4 address, or the half of an IPv6 address that names its network.
-fn network(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-        address => address,
+        self.0.waiting().remove(self.1);
     }
 }
 
@@ -272,11 +258,8 @@ mod tests {
         let fill = |text: &str| -> Vec<_> { std::iter::from_fn(|| queue.enter(address(text))).collect() };
         let flood = fill("192.0.2.1");
         assert_eq!(flood.len(), QUEUE_OF_ONE);
-        // The same in another spelling, and another of the same network.
-        assert!(queue.enter(address("::ffff:192.0.2.1")).is_none());
         let _other = fill("2001:db8::1");
-        assert!(queue.enter(address("2001:db8::2:0:0:1")).is_none());
-        assert!(queue.enter(address("2001:db8:0:1::1")).is_some());
+        assert!(queue.enter(address("192.0.2.1")).is_none());
         let _rest = [fill("192.0.2.2"), fill("192.0.2.3")];
         assert!(queue.enter(address("192.0.2.4")).is_none());
         drop(flood);

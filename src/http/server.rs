@@ -1,12 +1,11 @@
-//! Connections: accepted, limited, greeted, answered, drained.
+//! Connections: greeted, answered, drained.
 
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use hyper::Version;
@@ -17,12 +16,13 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::body::Held;
 use super::crowd::{Crowd, Place};
+use super::door::{Door, crowded};
 use super::drops::Drops;
 use super::gate::{self, Gate, Greeting};
 use super::limits::{HEAD_BYTES, Limits, RESETS, STREAMS};
@@ -30,9 +30,6 @@ use super::watched::Watched;
 use super::{Access, HttpState};
 use crate::domain::label::HttpDrop;
 use crate::web_config::{Source, Tls, WebConfig};
-
-/// How long accepting rests after an error of the machine (no file descriptors, no memory) instead of spinning.
-const ACCEPT_REST: Duration = Duration::from_millis(100);
 
 /// Serves HTTP/1 and HTTP/2 until `shutdown`, with TLS if `access` says so, then lets open answers end for 2 s and closes
 /// the rest.
@@ -48,13 +45,6 @@ struct Server {
     drops: Drops,
 }
 
-impl Server {
-    /// A connection was closed for another.
-    fn crowded(&self) {
-        self.drops.dropped(HttpDrop::Crowded, "to make room for a newer one");
-    }
-}
-
 pub(super) async fn serve_within(
     limits: Limits,
     listeners: Vec<TcpListener>,
@@ -66,8 +56,12 @@ pub(super) async fn serve_within(
     let server = Arc::new(Server { state, gate: Gate::new(access), crowd: Arc::new(Crowd::new(limits)), drops });
     let stopping = watch::Sender::new(false);
     let mut connections = JoinSet::new();
+    let served = Door::new(&listeners, &server.crowd, &server.drops).keep(|stream, peer, place| {
+        while connections.try_join_next().is_some() {}
+        connections.spawn(connection(Arc::clone(&server), stream, peer, place, stopping.subscribe()));
+    });
     tokio::select! {
-        () = accept(&server, &listeners, &stopping, &mut connections) => {}
+        () = served => {}
         () = shutdown => {}
     }
     // New connections are refused from here on, not left hanging.
@@ -78,56 +72,6 @@ pub(super) async fn serve_within(
         tracing::warn!("some HTTP connections were closed before their answer had ended");
     }
     connections.shutdown().await;
-}
-
-/// Goes on until the caller stops it.
-async fn accept(
-    server: &Arc<Server>,
-    listeners: &[TcpListener],
-    stopping: &watch::Sender<bool>,
-    connections: &mut JoinSet<()>,
-) {
-    let crowded = || server.crowded();
-    let (mut failing, mut turn) = (false, 0_usize);
-    loop {
-        turn = turn.wrapping_add(1);
-        match next(listeners, turn).await {
-            Ok((stream, peer)) => {
-                failing = false;
-                while connections.try_join_next().is_some() {}
-                let place = server.crowd.enter(crowded).await;
-                connections.spawn(connection(Arc::clone(server), stream, peer, place, stopping.subscribe()));
-            }
-            // The peer went away before it was its turn.
-            Err(error) if is_of_peer(&error) => {}
-            Err(error) => {
-                if !failing {
-                    tracing::warn!(%error, "HTTP connections cannot be accepted; trying on");
-                }
-                failing = true;
-                // One connection less may be all that is wanted.
-                if server.crowd.send_away() {
-                    crowded();
-                }
-                sleep(ACCEPT_REST).await;
-            }
-        }
-    }
-}
-
-/// The next connection of any listener. Each is asked first in its turn, so that none is starved by another.
-async fn next(listeners: &[TcpListener], turn: usize) -> io::Result<(TcpStream, SocketAddr)> {
-    let (before, after) = listeners.split_at(turn % listeners.len().max(1));
-    poll_fn(|cx| {
-        let mut polls = after.iter().chain(before).map(|listener| listener.poll_accept(cx));
-        polls.find(Poll::is_ready).unwrap_or(Poll::Pending)
-    })
-    .await
-}
-
-fn is_of_peer(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
 /// Serves a connection for as long as it may last.
@@ -237,7 +181,8 @@ async fn converse<S>(
     let builder = if greeting.config.http1_only { protocols().http1_only() } else { protocols() };
     let greeting = Arc::new(greeting);
     let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
-        let mut admitted = server.crowd.admit(&place.link, request.version() == Version::HTTP_2, || server.crowded());
+        let mut admitted =
+            server.crowd.admit(&place.link, request.version() == Version::HTTP_2, || crowded(&server.drops));
         let (server, greeting) = (Arc::clone(server), Arc::clone(&greeting));
         async move {
             let seen = gate::Request {

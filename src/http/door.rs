@@ -1,0 +1,124 @@
+//! The way in: connections are accepted as they come, and let in as there is room.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{unconstrained, yield_now};
+use tokio::time::sleep;
+
+use super::crowd::{Crowd, Place};
+use super::drops::Drops;
+use super::lobby::Lobby;
+use super::peers::Peer;
+use crate::domain::label::HttpDrop;
+
+/// How long accepting rests after an error of the machine (no file descriptors, no memory) instead of spinning.
+const ACCEPT_REST: Duration = Duration::from_millis(100);
+
+/// How many are accepted before it is the turn of others.
+const AT_ONCE: usize = 1024;
+
+/// A connection that was accepted, and from where it came.
+type Arrival = (TcpStream, SocketAddr);
+
+/// Accepts connections, and lets each in once it has a place.
+pub(super) struct Door<'a> {
+    listeners: &'a [TcpListener],
+    crowd: &'a Arc<Crowd>,
+    drops: &'a Drops,
+    lobby: Lobby<Arrival>,
+    /// The listener that is asked first.
+    turn: usize,
+    failing: bool,
+}
+
+impl<'a> Door<'a> {
+    pub(super) fn new(listeners: &'a [TcpListener], crowd: &'a Arc<Crowd>, drops: &'a Drops) -> Self {
+        Self { listeners, crowd, drops, lobby: Lobby::new(crowd.limits().waiting), turn: 0, failing: false }
+    }
+
+    /// Calls `serve` with each connection that is let in, until the caller stops it.
+    pub(super) async fn keep(mut self, mut serve: impl FnMut(TcpStream, SocketAddr, Place)) {
+        loop {
+            let anybody = !self.lobby.is_empty();
+            let crowd = self.crowd;
+            let arrived = tokio::select! {
+                biased;
+                // Those who wait in the system's queue are not known to us: the one who should be next may be among them.
+                arrived = unconstrained(std::future::poll_fn(|cx| self.arrivals(cx))) => arrived,
+                () = crowd.changed(), if anybody => Ok(()),
+            };
+            match arrived {
+                Ok(()) => self.failing = false,
+                Err(error) => self.fails(&error).await,
+            }
+            while let Some(late) = self.lobby.overdue(self.crowd.limits().head) {
+                self.turned_away(late);
+            }
+            // If there is no place for the next, there is none for the others.
+            while let Some(next) = self.lobby.next(|peer| self.crowd.held(peer)) {
+                let Some(place) = self.crowd.enter(next, || crowded(self.drops)) else { break };
+                if let Some((stream, address)) = self.lobby.newest(next) {
+                    serve(stream, address, place);
+                }
+            }
+            yield_now().await;
+        }
+    }
+
+    /// Accepts all who have come. Each listener is asked first in its turn, so that none is starved by another.
+    fn arrivals(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        for accepted in 0..AT_ONCE {
+            self.turn = self.turn.wrapping_add(1);
+            let (before, after) = self.listeners.split_at(self.turn % self.listeners.len().max(1));
+            let mut polls = after.iter().chain(before).map(|listener| listener.poll_accept(cx));
+            match polls.find(Poll::is_ready) {
+                Some(Poll::Ready(Ok(arrival))) => {
+                    if let Some(oldest) = self.lobby.enter(Peer::at(arrival.1.ip()), arrival) {
+                        self.turned_away(oldest);
+                    }
+                }
+                // The peer went away before it was its turn.
+                Some(Poll::Ready(Err(error))) if is_of_peer(&error) => {}
+                Some(Poll::Ready(Err(error))) => return Poll::Ready(Err(error)),
+                _ if accepted == 0 => return Poll::Pending,
+                _ => break,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// One connection less may be all that is wanted.
+    async fn fails(&mut self, error: &io::Error) {
+        if !std::mem::replace(&mut self.failing, true) {
+            tracing::warn!(%error, "HTTP connections cannot be accepted; trying on");
+        }
+        if let Some(one) = self.lobby.leaves() {
+            self.turned_away(one);
+        } else {
+            if self.crowd.send_away() {
+                crowded(self.drops);
+            }
+            sleep(ACCEPT_REST).await;
+        }
+    }
+
+    fn turned_away(&self, (stream, _): Arrival) {
+        drop(stream);
+        crowded(self.drops);
+    }
+}
+
+/// A connection was closed for another.
+pub(super) fn crowded(drops: &Drops) {
+    drops.dropped(HttpDrop::Crowded, "to make room for a newer one");
+}
+
+fn is_of_peer(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
