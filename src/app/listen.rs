@@ -8,8 +8,10 @@ use tokio::net::{TcpListener, TcpSocket, lookup_host};
 use tracing::info;
 
 use super::AppError;
+use crate::clock::Clock;
 use crate::config::WebSettings;
 use crate::http::Access;
+use crate::live::LiveStats;
 use crate::web_config::Source;
 
 /// The listeners that the settings ask for, at least one.
@@ -78,10 +80,14 @@ fn into_tokio(listener: std::net::TcpListener) -> io::Result<TcpListener> {
 }
 
 /// Who may ask, by the web configuration file if there is one.
-pub(super) fn access(web: &WebSettings) -> Result<Access, AppError> {
+pub(super) fn access(web: &WebSettings, clock: &Arc<dyn Clock>, live: &Arc<LiveStats>) -> Result<Access, AppError> {
     let source = match &web.config_file {
         None => Source::none(),
-        Some(path) => Source::open(path, web.open_probes).map_err(AppError::Web)?,
+        Some(path) => {
+            let source = Source::open(path, web.open_probes, Arc::clone(clock)).map_err(AppError::Web)?;
+            let (clock, live) = (Arc::clone(clock), Arc::clone(live));
+            source.telling(move |holds| live.web_config_read(holds, clock.now()))
+        }
     };
     Ok(Access { source: Arc::new(source), open_probes: web.open_probes })
 }

@@ -5,6 +5,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, SanType};
 use rustls::version::{TLS12, TLS13};
 
 use super::*;
+use crate::clock::SystemClock;
 use crate::domain::label::HttpDrop;
 use crate::tls::tests::Authority;
 use crate::tls::{TlsTexts, config_with};
@@ -42,7 +43,8 @@ impl Site {
         folder.put("server.key", &key);
         folder.put("ca.crt", &authority.pem());
         let path = folder.put("w.yml", config);
-        let source = Source::looking_every(Duration::ZERO, &path, open_probes).unwrap_or_else(|why| panic!("{why}"));
+        let source = Source::looking_every(Duration::ZERO, &path, open_probes, Arc::new(SystemClock));
+        let source = source.unwrap_or_else(|why| panic!("{why}"));
         let access = Access { source: Arc::new(source), open_probes };
         let server = Server::guarded(sample::empty(), limits, access).await;
         Self { folder, authority, server }
