@@ -53,6 +53,11 @@ impl Tls {
         }
     }
 
+    /// Whether nobody gets in without a certificate.
+    pub(super) const fn demands_certificate(&self) -> bool {
+        self.clients.demands_certificate()
+    }
+
     /// Whether nobody gets in without a certificate that an authority vouches for.
     pub(super) fn verifies_all(&self) -> bool {
         self.clients == Clients::RequireAndVerify
@@ -131,8 +136,9 @@ pub(super) fn read(mut section: Section, around: Around<'_>, findings: &mut Find
     let provider = provider(&mut section, around.http2, findings);
     let has_names = section.has("client_allowed_sans");
     let (clients, verifier) = clients::read(&mut section, around, findings);
-    // Accepted and without effect, as in the toolkit: the server's order has long been the only one.
-    section.switch("prefer_server_cipher_suites", true, findings);
+    // What the file's list is for, and what the toolkit documents. Go itself has long stopped looking at it, and goes by an
+    // order of its own.
+    let prefers_own_order = section.switch("prefer_server_cipher_suites", true, findings);
 
     let chain = certificate.as_ref().and_then(|pem| chain(pem, findings));
     let secret = key.as_ref().and_then(|pem| private_key(pem, findings));
@@ -148,6 +154,7 @@ pub(super) fn read(mut section: Section, around: Around<'_>, findings: &mut Find
     match builder.with_single_cert(chain?, secret?) {
         Ok(mut server) => {
             let protocols: &[&[u8]] = if around.http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
+            server.ignore_client_order = prefers_own_order;
             server.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
             Some(Tls { server: Arc::new(server), clients, visitors, has_names })
         }
@@ -198,7 +205,8 @@ fn provider(section: &mut Section, http2: bool, findings: &mut Findings) -> Opti
     let mut provider = ring::default_provider();
     if let Some(names) = suites {
         let key = section.key("cipher_suites");
-        let twelve: Vec<_> = SUITES.iter().filter(|(name, _)| names.iter().any(|known| known == name)).collect();
+        // In the order of the file.
+        let twelve: Vec<_> = names.iter().filter_map(|name| SUITES.iter().find(|(known, _)| known == name)).collect();
         if twelve.is_empty() {
             versions.retain(|version| **version != version::TLS12);
         } else if http2
