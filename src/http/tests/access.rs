@@ -296,6 +296,8 @@ async fn a_password_is_wanted_for_every_path() {
             assert_eq!(refused.status(), 401, "{method} {path}");
             assert_eq!(header(&refused, "www-authenticate"), "Basic realm=\"jelou-exporter\", charset=\"UTF-8\"");
             assert_eq!(header(&refused, "x-frame-options"), "deny");
+            assert_eq!(header(&refused, "cache-control"), "no-store");
+            assert_eq!(header(&refused, "x-content-type-options"), "nosniff");
             assert_eq!(refused.text().await.unwrap().is_empty(), method == Method::HEAD);
         }
     }
@@ -327,5 +329,9 @@ async fn more_requests_than_the_rate_allows_are_put_off() {
     assert_eq!([ask().await.status(), ask().await.status()], [200, 200]);
     let refused = ask().await;
     assert_eq!((refused.status().as_u16(), header(&refused, "retry-after")), (429, "1"));
+    assert_eq!(
+        (header(&refused, "cache-control"), header(&refused, "x-content-type-options")),
+        ("no-store", "nosniff")
+    );
     assert_eq!(site.server.get("/-/healthy").await.0, 200);
 }
