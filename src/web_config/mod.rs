@@ -23,6 +23,7 @@ use std::io;
 use std::path::Path;
 
 use hyper::header::{HeaderName, HeaderValue};
+use zeroize::Zeroizing;
 
 use crate::config::problem::Problem;
 use crate::config::yaml::{self, Node};
@@ -69,7 +70,8 @@ pub struct Reading<'a> {
 pub fn read(path: &Path, reading: Reading<'_>) -> Result<WebConfig, Vec<Problem>> {
     let mut findings = Findings::new(path);
     let document = match (reading.read_file)(path) {
-        Ok(text) => yaml::parse(&text).map_err(|why| format!("it is not YAML: {why}")),
+        // A private key may stand in it.
+        Ok(text) => yaml::parse(&Zeroizing::new(text)).map_err(|why| format!("it is not YAML: {why}")),
         Err(error) => Err(format!("the file cannot be read: {error}")),
     };
     let config = match document {

@@ -8,6 +8,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::{ServerConfig, SupportedCipherSuite, SupportedProtocolVersion, version};
+use zeroize::Zeroizing;
 
 use super::Reading;
 use super::clients::{self, Clients};
@@ -90,11 +91,11 @@ impl Around<'_> {
                 return None;
             }
             (None, None) => return None,
-            (Some(text), None) => return Some(Material { key: inline, text, file: None }),
+            (Some(text), None) => return Some(Material { key: inline, text: text.into(), file: None }),
             (None, Some(file)) => self.folder.join(file),
         };
         match (self.reading.read_file)(&file) {
-            Ok(text) => Some(Material { key: by_file, text, file: Some(file) }),
+            Ok(text) => Some(Material { key: by_file, text: text.into(), file: Some(file) }),
             Err(error) => {
                 findings.refuse(&by_file, file.to_str(), format!("the file cannot be read: {error}"));
                 None
@@ -103,10 +104,10 @@ impl Around<'_> {
     }
 }
 
-/// A PEM text and where it came from.
+/// A PEM text and where it came from. It may be a private key, so its memory is overwritten when it is dropped.
 pub(super) struct Material {
     key: String,
-    pub(super) text: String,
+    pub(super) text: Zeroizing<String>,
     file: Option<PathBuf>,
 }
 
