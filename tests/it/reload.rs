@@ -203,9 +203,9 @@ fn a_web_configuration_that_breaks_meanwhile_shows_without_a_reload() {
     assert!(answer.body.contains("The web configuration on the disk cannot be used"), "{}", answer.body);
     assert_eq!(answer.header("x-frame-options"), Some("deny"));
     write("http_server_config: {headers: {X-Frame-Options: sameorigin}}\n");
-    bench.exporter.scraped("it holds", |scrape| {
-        scrape.total(SUCCESSFUL, &[]) == 1.0 && scrape.total(SUCCESS, &[]) > before.1
-    });
+    bench
+        .exporter
+        .scraped("it holds", |scrape| scrape.total(SUCCESSFUL, &[]) == 1.0 && scrape.total(SUCCESS, &[]) > before.1);
     let answer = bench.exporter.get("/");
     assert!(!answer.body.contains("The web configuration on the disk"), "{}", answer.body);
     assert_eq!(answer.header("x-frame-options"), Some("sameorigin"));
