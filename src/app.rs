@@ -157,7 +157,7 @@ fn print(text: &[u8]) -> Result<(), AppError> {
 /// Polls, serves and pushes until the process is told to stop.
 async fn serve(config: Config, source: Source, clock: Arc<dyn Clock>, live: Arc<LiveStats>) -> Result<(), AppError> {
     let stop = tasks::stop_signal()?;
-    let door = (listen::bind(&config.web).await?, listen::access(&config.web)?);
+    let door = (listen::bind(&config.web).await?, listen::access(&config.web, &clock, &live)?);
     serve_on(door, config, source, clock, live, stop).await
 }
 

@@ -77,7 +77,7 @@ pub struct HttpState {
     telemetry_path: String,
     options: Options,
     cache: cache::Cache,
-    page: page::LastPage,
+    page: Arc<page::LastPage>,
     reload: Option<Reload>,
     /// One reading at a time, short as it is: two at once would both count the seconds that are new.
     process: Mutex<ProcessCollector>,
@@ -99,7 +99,7 @@ impl HttpState {
             telemetry_path: telemetry_path.into(),
             options,
             cache: cache::Cache::new(options),
-            page: page::LastPage::default(),
+            page: Arc::default(),
             reload: None,
             process: Mutex::new(ProcessCollector::for_self()),
         }

@@ -59,15 +59,26 @@ impl LiveStats {
         }
     }
 
-    /// A configuration holds since `now`.
+    /// The settings hold since `now`.
     pub fn config_loaded(&self, now: UnixMillis) {
-        *lock(&self.config) = Some(ConfigLoad { successful: true, last_success: now });
+        let mut config = lock(&self.config);
+        *config = Some(ConfigLoad { settings: true, web: config.is_none_or(|before| before.web), last_success: now });
     }
 
-    /// Another one was to hold and cannot be used.
+    /// Others were to hold and cannot be used.
     pub fn config_refused(&self) {
         if let Some(config) = &mut *lock(&self.config) {
-            config.successful = false;
+            config.settings = false;
+        }
+    }
+
+    /// The web configuration file was read again at `now`, and holds or cannot be used.
+    pub fn web_config_read(&self, holds: bool, now: UnixMillis) {
+        if let Some(config) = &mut *lock(&self.config) {
+            config.web = holds;
+            if holds {
+                config.last_success = now;
+            }
         }
     }
 
@@ -116,12 +127,21 @@ mod tests {
     #[test]
     fn a_refused_configuration_leaves_the_time_of_the_last_one() {
         let stats = LiveStats::new(false);
+        let config = |settings, web, last| Some(ConfigLoad { settings, web, last_success: UnixMillis(last) });
         assert_eq!(stats.live().config, None);
         stats.config_loaded(UnixMillis(5));
         stats.config_refused();
-        assert_eq!(stats.live().config, Some(ConfigLoad { successful: false, last_success: UnixMillis(5) }));
+        assert_eq!(stats.live().config, config(false, true, 5));
         stats.config_loaded(UnixMillis(9));
-        assert_eq!(stats.live().config, Some(ConfigLoad { successful: true, last_success: UnixMillis(9) }));
+        assert_eq!(stats.live().config, config(true, true, 9));
+        // Neither makes up for the other.
+        stats.web_config_read(false, UnixMillis(11));
+        stats.config_loaded(UnixMillis(12));
+        assert_eq!(stats.live().config, config(true, false, 12));
+        stats.config_refused();
+        stats.web_config_read(true, UnixMillis(13));
+        assert_eq!(stats.live().config, config(false, true, 13));
+        assert!(!stats.live().config.unwrap().is_successful());
     }
 
     #[test]

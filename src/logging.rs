@@ -212,7 +212,7 @@ fn logfmt(now: UnixMillis, level: &str, fields: &Fields) -> String {
 
 /// Quotes what logfmt needs quoted; messages always, because people look for the quotes.
 fn push_value(line: &mut String, text: &str, always: bool) {
-    let plain = |char: char| char > ' ' && !matches!(char, '"' | '=' | '\\') && !char.is_control();
+    let plain = |char: char| char > ' ' && !matches!(char, '"' | '=' | '\\') && !misleads(char);
     if !always && !text.is_empty() && text.chars().all(plain) {
         line.push_str(text);
         return;
@@ -224,14 +224,28 @@ fn push_value(line: &mut String, text: &str, always: bool) {
             '\n' => line.push_str("\\n"),
             '\r' => line.push_str("\\r"),
             '\t' => line.push_str("\\t"),
-            // A line stays a line, and a terminal is never told anything.
-            control if control.is_control() => {
-                let _ = write!(line, "\\u{:04x}", u32::from(control));
-            }
-            _ => line.push(char),
+            _ => push_char(line, char),
         }
     }
     line.push('"');
+}
+
+/// Whether a character tells a terminal or a reader of lines something instead of being shown: a line stays a line, in the
+/// order in which it was written.
+fn misleads(char: char) -> bool {
+    char.is_control()
+        // Line and paragraph ends of Unicode; marks, embeddings, overrides and isolates that turn the direction of writing.
+        || matches!(char, '\u{2028}' | '\u{2029}' | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Within quotes, as both formats escape.
+fn push_char(line: &mut String, char: char) {
+    if misleads(char) {
+        // All of them have four digits. Writing to a string cannot fail.
+        let _ = write!(line, "\\u{:04x}", u32::from(char));
+    } else {
+        line.push(char);
+    }
 }
 
 /// Written by hand around the values, so that the first keys are where people look for them.
@@ -242,7 +256,9 @@ fn json(now: UnixMillis, level: &str, fields: Fields) -> String {
         if line.len() > 1 {
             line.push(',');
         }
-        let _ = write!(line, "{}:{value}", serde_json::Value::from(name));
+        // What misleads stands within quotes, and serde_json leaves more of it as it is than a terminal should see.
+        let (name, value) = (serde_json::Value::from(name).to_string(), value.to_string());
+        name.chars().chain([':']).chain(value.chars()).for_each(|char| push_char(&mut line, char));
     }
     line.push('}');
     line

@@ -40,7 +40,8 @@ pub(super) async fn demo(
             config
         })
     });
-    let (listeners, access) = (listen::bind(&config.web).await?, listen::access(&config.web)?);
+    let access = listen::access(&config.web, &clock, &live)?;
+    let listeners = listen::bind(&config.web).await?;
     let address = format!("{}://{}", listen::scheme(&access).await, listen::address(&listeners[0])?);
     let metrics = &config.web.telemetry_path;
     say(&format!(

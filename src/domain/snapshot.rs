@@ -232,10 +232,19 @@ pub struct Live {
 /// How loading the configuration went, the first time included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConfigLoad {
-    /// Whether the last attempt succeeded.
-    pub successful: bool,
-    /// When one last did.
+    /// Whether the last attempt at the settings succeeded.
+    pub settings: bool,
+    /// Whether the web configuration file, if there is one, could be used when it was last read.
+    pub web: bool,
+    /// When an attempt at either last succeeded.
     pub last_success: UnixMillis,
+}
+
+impl ConfigLoad {
+    /// Whether all that was read last holds.
+    pub const fn is_successful(self) -> bool {
+        self.settings && self.web
+    }
 }
 
 /// How pushing goes.

@@ -34,8 +34,9 @@ const PIECE: usize = 16 << 10;
 #[derive(Default)]
 pub(super) struct LastPage {
     last: Mutex<Option<Rendered>>,
-    /// Whose turn it is to render: many who ask at once are given one page.
-    turn: tokio::sync::Mutex<()>,
+    /// Whose turn it is to render: many who ask at once are given one page. It ends with the rendering, even if whoever
+    /// asked for that has left.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 struct Rendered {
@@ -56,21 +57,23 @@ pub(super) async fn rendered(state: &HttpState) -> Result<Vec<Bytes>, String> {
     if let Some(html) = state.page.known(&snapshot, now.seconds()) {
         return Ok(html);
     }
-    let _turn = state.page.turn.lock().await;
+    let turn = Arc::clone(&state.page.turn).lock_owned().await;
     // Meanwhile somebody else may have had it rendered.
     let (snapshot, now) = (state.snapshot(), state.clock.now());
     if let Some(html) = state.page.known(&snapshot, now.seconds()) {
         return Ok(html);
     }
     let (shown, live, path) = (snapshot.at(now), state.live.live(), state.telemetry_path.clone());
+    let (last, of) = (Arc::clone(&state.page), Arc::downgrade(&snapshot));
+    // To its end, and kept, though whoever asked may go meanwhile: asking and leaving renders no page twice.
     let html = tokio::task::spawn_blocking(move || {
         let html = page::html(&View { snapshot: &shown, live: &live, now, telemetry_path: &path });
-        html.as_bytes().chunks(PIECE).map(Bytes::copy_from_slice).collect::<Vec<_>>()
+        let html: Vec<_> = html.as_bytes().chunks(PIECE).map(Bytes::copy_from_slice).collect();
+        *last.lock() = Some(Rendered { of, second: now.seconds(), html: html.clone() });
+        drop(turn);
+        html
     });
-    let html = html.await.map_err(|error| format!("the page could not be rendered: {}", panics::why(&error)))?;
-    let rendered = Rendered { of: Arc::downgrade(&snapshot), second: now.seconds(), html: html.clone() };
-    *state.page.lock() = Some(rendered);
-    Ok(html)
+    html.await.map_err(|error| format!("the page could not be rendered: {}", panics::why(&error)))
 }
 
 impl LastPage {
@@ -90,6 +93,7 @@ impl LastPage {
 mod tests {
     use super::*;
     use std::sync::Arc;
+    use std::time::Duration;
 
     use tokio::sync::watch;
 
@@ -110,5 +114,24 @@ mod tests {
         assert!(places(&one) == places(&two) && places(&one) == places(&three), "one rendering");
         assert!(one.len() > 2 && one.iter().all(|piece| piece.len() <= PIECE));
         assert!(one.concat().ends_with(b"</html>\n"));
+    }
+
+    #[tokio::test]
+    async fn what_was_begun_for_somebody_who_left_is_given_to_the_next() {
+        let (_publish, snapshots) = watch::channel(Arc::new(sample::with_pairs([sample::pair("bot", "team")])));
+        let (clock, live) = (Arc::new(ManualClock::new(sample::NOW)), Arc::new(LiveStats::new(false)));
+        let state = HttpState::new(snapshots, clock, live, "/metrics", Options::default());
+        // It is asked once, which begins the rendering, and let go.
+        drop(tokio::time::timeout(Duration::ZERO, rendered(&state)).await);
+        let known = async {
+            loop {
+                if let Some(html) = state.page.known(&state.snapshot(), sample::NOW.seconds()) {
+                    return html;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let kept = tokio::time::timeout(Duration::from_secs(20), known).await.expect("it was kept");
+        assert_eq!(rendered(&state).await.unwrap()[0].as_ptr(), kept[0].as_ptr());
     }
 }

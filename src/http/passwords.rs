@@ -12,6 +12,7 @@ use base64::prelude::BASE64_STANDARD;
 use hyper::header::HeaderValue;
 use ring::{hmac, rand};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use zeroize::Zeroizing;
 
 use super::peers::{Peer, Tally};
 use crate::config::Secret;
@@ -184,8 +185,8 @@ fn credentials(header: &HeaderValue) -> Option<(String, Secret)> {
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
     }
-    let text = String::from_utf8(BASE64_STANDARD.decode(encoded.trim()).ok()?).ok()?;
-    let (user, password) = text.split_once(':')?;
+    let decoded = Zeroizing::new(BASE64_STANDARD.decode(encoded.trim()).ok()?);
+    let (user, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
     Some((user.to_owned(), Secret::new(password.to_owned())))
 }
 

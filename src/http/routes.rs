@@ -35,10 +35,7 @@ pub(super) async fn answer(state: &HttpState, method: &Method, path: &str, heade
         Some(Route::Ready) => ready(state),
     };
     let length = response.body().bytes();
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_LENGTH, length.into());
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response.headers_mut().insert(CONTENT_LENGTH, length.into());
     if *method == Method::HEAD {
         *response.body_mut() = Pieces::default();
     }
@@ -143,9 +140,13 @@ pub(super) fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response<Piec
     respond(status, HeaderValue::from_static(PLAIN), Pieces::new([text.into()]))
 }
 
+/// Every answer is made here, those of the gate as well: nobody is to keep one, nor to take it for something else.
 fn respond(status: StatusCode, content_type: HeaderValue, body: Pieces) -> Response<Pieces> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, content_type);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

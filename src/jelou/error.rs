@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::lenient::MAX_ROWS;
 use crate::domain::label::Outcome;
 
-/// Why a request brought no page. A `message` is the upstream's own, made fit for a log line.
+/// Why a request brought no page. A `message` is what the upstream says, codes and known phrases alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ApiError {
     /// 401 or 403: the credentials are refused.

@@ -1,4 +1,7 @@
 //! What the upstream says about a failure, made fit for a log line.
+//!
+//! Its free text may name a customer, or quote what they wrote, in words that nothing tells from others. So of an answer
+//! only codes are taken over, and phrases that are known; the rest is nowhere, at no level of the log.
 
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -22,39 +25,107 @@ pub(super) fn is_failure(status: &RawValue) -> bool {
         || text.parse::<f64>().is_ok_and(|number| number == 0.0)
 }
 
-/// The message of an error's body, if it is JSON and has one. Pages of HTML say nothing worth a log line.
+/// What an error's body says, if it is JSON and says something. Pages of HTML say nothing worth a log line.
 pub(super) fn in_body(body: &[u8]) -> Option<String> {
     serde_json::from_slice::<Answer<'_, IgnoredAny>>(body).ok().and_then(|answer| in_answer(&answer))
 }
 
-/// The message of an answer: `message` (a text or several), then what `error` adds to it.
+/// What an answer says by `message` (a text or several) and `error`: codes and known phrases, and whether there was more.
 pub(super) fn in_answer<R>(answer: &Answer<'_, R>) -> Option<String> {
-    let mut texts = Vec::new();
+    let mut said = Said::default();
     for raw in [answer.message, answer.error].into_iter().flatten() {
         // What is longer says nothing that fits on a line, and would take many times as much when it is taken apart.
         if raw.get().len() > LONGEST_LOOKED_AT {
-            continue;
-        }
-        if let Ok(value) = serde_json::from_str(raw.get()) {
-            collect(&value, &mut texts);
+            said.hides = true;
+        } else if let Ok(value) = serde_json::from_str(raw.get()) {
+            said.collect(&value);
         }
     }
-    let message = one_line(&texts.join("; "));
-    (!message.is_empty()).then_some(message)
+    said.hides.then(|| said.shown.push(NOT_SHOWN.to_owned()));
+    (!said.shown.is_empty()).then(|| said.shown.join("; "))
 }
 
-fn collect(value: &Value, texts: &mut Vec<String>) {
-    match value {
-        Value::String(text) if !text.trim().is_empty() && !texts.contains(text) => texts.push(text.clone()),
-        Value::Array(values) => values.iter().for_each(|value| collect(value, texts)),
-        Value::Object(object) => {
-            ["code", "description", "message"]
-                .iter()
-                .filter_map(|key| object.get(*key))
-                .for_each(|v| collect(v, texts));
+/// Phrases that say something about a failure and nothing about a person. The first two are those of Jelou's documentation.
+const PHRASES: [&str; 18] = [
+    "Authentication failed",
+    "Retrieving conversations succeeded",
+    "Unauthorized",
+    "Forbidden",
+    "Access denied",
+    "Invalid token",
+    "Token expired",
+    "Invalid credentials",
+    "Not found",
+    "Bad request",
+    "Validation failed",
+    "Too many requests",
+    "Rate limit exceeded",
+    "Internal server error",
+    "Bad gateway",
+    "Service unavailable",
+    "Gateway timeout",
+    "Timed out",
+];
+
+/// What stands for words that are not known.
+const NOT_SHOWN: &str = "[words that may be of people are not shown]";
+
+/// The most that is taken over of one answer, and how long a code may be, in characters.
+const MOST: usize = 8;
+const LONGEST_CODE: usize = 48;
+
+#[derive(Default)]
+struct Said {
+    shown: Vec<String>,
+    hides: bool,
+}
+
+impl Said {
+    fn collect(&mut self, value: &Value) {
+        match value {
+            Value::String(text) => self.text(text),
+            Value::Array(values) => values.iter().for_each(|value| self.collect(value)),
+            Value::Object(object) => {
+                ["code", "key"].iter().filter_map(|key| object.get(*key)).for_each(|code| self.code(code));
+                ["description", "message"].iter().filter_map(|key| object.get(*key)).for_each(|v| self.collect(v));
+            }
+            _ => {}
         }
-        _ => {}
     }
+
+    fn show(&mut self, text: String) {
+        if self.shown.len() < MOST && !self.shown.contains(&text) {
+            self.shown.push(text);
+        }
+    }
+
+    /// A name for the failure that a program would look at.
+    fn code(&mut self, value: &Value) {
+        match value {
+            Value::String(text) if is_code(text) => self.show(text.clone()),
+            Value::Number(number) if !is_personal(&number.to_string()) => self.show(number.to_string()),
+            Value::Null => {}
+            _ => self.hides = true,
+        }
+    }
+
+    /// What is shown is the phrase as it stands here, not what was sent.
+    fn text(&mut self, text: &str) {
+        let text = text.trim().trim_end_matches('.');
+        if text.is_empty() {
+            return;
+        }
+        let lower = text.to_ascii_lowercase();
+        for phrase in PHRASES.iter().filter(|phrase| lower.contains(&phrase.to_ascii_lowercase())) {
+            self.show((*phrase).to_owned());
+        }
+        self.hides |= !PHRASES.iter().any(|phrase| phrase.eq_ignore_ascii_case(text));
+    }
+}
+
+fn is_code(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':' | '=');
+    !text.is_empty() && text.len() <= LONGEST_CODE && text.chars().all(fits) && !is_personal(text)
 }
 
 /// The message as an error bears it.
@@ -138,23 +209,49 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_of_every_documented_form() {
+    fn codes_and_known_phrases_of_every_documented_form() {
         let said = |body: &str| in_body(body.as_bytes());
-        assert_eq!(said(r#"{"message":"Authentication failed"}"#).as_deref(), Some("Authentication failed"));
+        for phrase in ["Authentication failed", "authentication failed."] {
+            let body = format!(r#"{{"message":"{phrase}"}}"#);
+            assert_eq!(said(&body).as_deref(), Some("Authentication failed"));
+        }
         assert_eq!(
             said(
-                r#"{"message":["No."],"statusMessage":"failed","status":0,
-                   "error":{"code":"E1019","key":"K","description":"Range too wide"}}"#
+                r#"{"message":["Not found"],"statusMessage":"failed","status":0,
+                   "error":{"code":"E1019","key":"RANGE_TOO_WIDE","description":""}}"#
             )
             .as_deref(),
-            Some("No.; E1019; Range too wide")
+            Some("Not found; E1019; RANGE_TOO_WIDE")
         );
-        assert_eq!(said(r#"{"error":"boom","message":"boom"}"#).as_deref(), Some("boom"));
+        assert_eq!(
+            said(r#"{"error":{"code":1019,"message":"E1019"},"message":null}"#).unwrap(),
+            format!("1019; {NOT_SHOWN}")
+        );
         for silent in
             ["", "<html>502</html>", "[]", "{}", r#"{"message":[]}"#, r#"{"message":null,"error":{}}"#, "{\"a\""]
         {
             assert_eq!(said(silent), None, "{silent}");
         }
+    }
+
+    #[test]
+    fn nothing_of_what_is_not_known_is_shown() {
+        let said = |body: &str| in_body(body.as_bytes()).unwrap();
+        for (body, shown) in [
+            (r#"{"message":"El cliente Ada Hunter (+593 99 123 4567, ada@example.com) dijo hola"}"#, ""),
+            (r#"{"message":["Ada"],"error":"Ada Hunter"}"#, ""),
+            (r#"{"message":"Ada Hunter not found; try again"}"#, "Not found; "),
+            (r#"{"error":{"code":"Ada Hunter","key":"ada@example.com","description":"hola"}}"#, ""),
+            (r#"{"error":{"code":"E1019","key":593991234567,"description":"Ada Hunter"}}"#, "E1019; "),
+            (r#"{"error":{"code":"u-593991234567","key":["Ada"]}}"#, ""),
+            (r#"{"error":{"code":{"message":"hola"},"key":"K"}}"#, "K; "),
+        ] {
+            assert_eq!(said(body), format!("{shown}{NOT_SHOWN}"), "{body}");
+        }
+        let much = format!(r#"{{"message":"{}"}}"#, "not found ".repeat(LONGEST_LOOKED_AT / 10 + 1));
+        assert_eq!(said(&much), NOT_SHOWN);
+        let many: Vec<_> = (0..100).map(|code| format!(r#"{{"code":"E{code}"}}"#)).collect();
+        assert_eq!(said(&format!(r#"{{"error":[{}]}}"#, many.join(","))).split("; ").count(), MOST);
     }
 
     #[test]

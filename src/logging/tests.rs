@@ -62,6 +62,27 @@ fn json_is_one_object_a_line() {
     assert!(text.starts_with("{\"ts\":\"2026-01-01T00:00:00.007Z\",\"level\":\"info\",\"msg\":"));
 }
 
+/// U+009B begins a command to a terminal as ESC [ does, U+202E turns what follows around.
+#[test]
+fn nothing_that_is_logged_leaves_its_line_or_commands_a_terminal() {
+    const ODD: &str =
+        "\0\u{8}\u{1b}\u{7f}\u{85}\u{9b}\u{61c}\u{200e}\u{200f}\u{2028}\u{2029}\u{202a}\u{202e}\u{2066}\u{2069}";
+    for format in [LogFormat::Logfmt, LogFormat::Json] {
+        let (text, _) = logged(
+            LogLevel::Info,
+            format,
+            || tracing::info!(account = ODD, shown = %"\u{202e}", "Móvil 客服 🤖 {ODD}"),
+        );
+        let line = text.strip_suffix('\n').unwrap();
+        assert!(!line.contains(|char| ODD.contains(char)), "{line:?}");
+        assert!(line.contains("Móvil 客服 🤖 ") && line.contains("\\u009b") && line.contains("\\u202e"), "{line}");
+        if format == LogFormat::Json {
+            let read: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert_eq!((&read["account"], &read["shown"]), (&ODD.into(), &"\u{202e}".into()));
+        }
+    }
+}
+
 #[test]
 fn the_level_filters_what_is_written_and_counted() {
     let all = || {

@@ -46,7 +46,8 @@ impl PollError {
             | Self::Commit(_)
             | Self::InitialRange => self.to_string(),
         };
-        let more = if why == self.to_string() { "" } else { "; what the API itself said is in the log" };
+        let more =
+            if why == self.to_string() { "" } else { "; what of the API's own words may be shown is in the log" };
         let why = match why.char_indices().nth(LONGEST) {
             Some((cut, _)) => format!("{}…", &why[..cut]),
             None => why,

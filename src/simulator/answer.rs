@@ -35,7 +35,8 @@ impl State {
     pub(super) fn new(options: SimulatorOptions, begins: UnixMillis) -> Self {
         let world = World::new(Arc::new(options.clone()), begins);
         let faults = FaultPlan::new(options.seed, options.faults);
-        Self { options, world, faults, log: RequestLog::default(), frozen: None, admitted: VecDeque::new() }
+        let log = RequestLog::keeping(options.requests_kept);
+        Self { options, world, faults, log, frozen: None, admitted: VecDeque::new() }
     }
 
     /// The instant that the world has reached.

@@ -9,8 +9,8 @@ use super::faults::Fault;
 use super::request::Dialect;
 use crate::domain::time::UnixMillis;
 
-/// The oldest requests are forgotten beyond this number.
-const KEPT: usize = 200_000;
+/// Texts that a client sent are cut at this many bytes.
+const LONGEST_TEXT: usize = 256;
 
 /// One request, as the server took it.
 #[derive(Clone, Debug)]
@@ -19,9 +19,9 @@ pub struct LoggedRequest {
     pub at: UnixMillis,
     /// When it came, by the clock of the runtime.
     pub arrived: Instant,
-    /// The path without its query.
+    /// The path without its query, its beginning if it is long.
     pub path: String,
-    /// The `timezone` header.
+    /// The `timezone` header, its beginning if it is long.
     pub timezone: Option<String>,
     /// `None` when path or method belong to no dialect.
     pub dialect: Option<Dialect>,
@@ -38,16 +38,27 @@ pub struct LoggedRequest {
 }
 
 /// The requests so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct RequestLog {
+    /// The oldest are forgotten beyond this number.
+    most: usize,
     requests: VecDeque<LoggedRequest>,
     total: u64,
 }
 
 impl RequestLog {
-    pub(super) fn push(&mut self, request: LoggedRequest) {
+    /// Remembers so many.
+    pub(super) fn keeping(most: usize) -> Self {
+        Self { most, requests: VecDeque::new(), total: 0 }
+    }
+
+    pub(super) fn push(&mut self, mut request: LoggedRequest) {
         self.total += 1;
-        if self.requests.len() == KEPT {
+        if self.most == 0 {
+            return;
+        }
+        [Some(&mut request.path), request.timezone.as_mut()].into_iter().flatten().for_each(cut);
+        if self.requests.len() == self.most {
             self.requests.pop_front();
         }
         self.requests.push_back(request);
@@ -62,7 +73,7 @@ impl RequestLog {
     }
 
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self::keeping(self.most);
     }
 
     /// The most requests that came within any stretch of this length (its end excluded).
@@ -78,28 +89,52 @@ impl RequestLog {
     }
 }
 
+fn cut(text: &mut String) {
+    text.truncate(text.floor_char_boundary(LONGEST_TEXT));
+    text.shrink_to_fit();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn request(arrived: Instant, path: &str) -> LoggedRequest {
+        LoggedRequest {
+            at: UnixMillis(0),
+            arrived,
+            path: path.to_owned(),
+            timezone: Some(path.to_owned()),
+            dialect: None,
+            range: None,
+            page: None,
+            fault: Fault::Nothing,
+            status: Some(200),
+            rows: 0,
+        }
+    }
+
     #[test]
     fn the_busiest_second_is_found() {
-        let (start, mut log) = (Instant::now(), RequestLog::default());
+        let (start, mut log) = (Instant::now(), RequestLog::keeping(10));
         for millis in [0, 900, 999, 1000, 1800, 2500] {
-            log.push(LoggedRequest {
-                at: UnixMillis(0),
-                arrived: start + Duration::from_millis(millis),
-                path: String::new(),
-                timezone: None,
-                dialect: None,
-                range: None,
-                page: None,
-                fault: Fault::Nothing,
-                status: Some(200),
-                rows: 0,
-            });
+            log.push(request(start + Duration::from_millis(millis), ""));
         }
         assert_eq!(log.most_within(Duration::from_secs(1)), 4);
         assert_eq!((log.total(), log.list().len()), (6, 6));
+    }
+
+    #[test]
+    fn neither_many_requests_nor_long_ones_pile_up() {
+        let mut log = RequestLog::keeping(2);
+        for number in 0..5 {
+            log.push(request(Instant::now(), &format!("/{number}{}", "é".repeat(4000))));
+        }
+        let kept = log.list();
+        assert_eq!((log.total(), kept.len(), &kept[0].path[..2]), (5, 2, "/3"));
+        assert!(kept.iter().all(|request| request.path.len() == LONGEST_TEXT && request.path.capacity() < 1000));
+        assert_eq!(kept[0].timezone.as_ref().unwrap().len(), LONGEST_TEXT);
+        let mut log = RequestLog::keeping(0);
+        log.push(request(Instant::now(), "/"));
+        assert_eq!((log.total(), log.list().len()), (1, 0));
     }
 }

@@ -176,7 +176,7 @@ impl Simulator {
         oracle::totals(stories.iter().map(Arc::as_ref), until, rules)
     }
 
-    /// The requests so far (the latest 200 000).
+    /// The requests so far, the latest [`requests_kept`](SimulatorOptions::requests_kept).
     pub fn requests(&self) -> Vec<LoggedRequest> {
         self.shared.state().log.list()
     }

@@ -79,7 +79,7 @@ pub struct SimulatorOptions {
     pub pace: f64,
     /// How many milliseconds before the start of the simulator the generated world begins.
     pub history: i64,
-    /// Whether types vary, fields are missing, values unknown and records late, as far as API.md knows of such things.
+    /// Whether types vary, fields are missing, values unknown and records late, as the real API is known to do.
     pub quirks: bool,
     /// The share of generated records that cannot be read (no `_id`, no readable `startAt`).
     pub bad_rows: f64,
@@ -103,6 +103,8 @@ pub struct SimulatorOptions {
     pub requests_per_second: Option<f64>,
     /// How often something goes wrong.
     pub faults: FaultRates,
+    /// How many requests are remembered for [`requests`](super::Simulator::requests).
+    pub requests_kept: usize,
 }
 
 impl Default for SimulatorOptions {
@@ -131,12 +133,14 @@ impl Default for SimulatorOptions {
             too_wide: TooWide::Unprocessable,
             requests_per_second: None,
             faults: FaultRates::default(),
+            requests_kept: 200_000,
         }
     }
 }
 
 impl SimulatorOptions {
-    /// A world to look at: something happens every few seconds, every documented oddity shows up, nothing fails.
+    /// A world to look at: something happens every few seconds, every documented oddity shows up, nothing fails. Nobody asks
+    /// it what it was asked, so it does not remember.
     pub fn demo() -> Self {
         Self {
             per_hour: 600.0,
@@ -146,6 +150,7 @@ impl SimulatorOptions {
             bad_rows: 0.001,
             reopenings: 0.005,
             auth: AuthForm::Either,
+            requests_kept: 0,
             ..Self::default()
         }
     }

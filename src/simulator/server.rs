@@ -28,6 +28,8 @@ use crate::domain::time::UnixMillis;
 
 /// No request of this API is longer.
 const LONGEST_REQUEST: usize = 64 * 1024;
+/// How long accepting rests after an error.
+const ACCEPT_REST: Duration = Duration::from_millis(100);
 /// How long connections may take to end once the simulator stops; then they are cut.
 const DRAIN: Duration = Duration::from_millis(500);
 
@@ -53,9 +55,8 @@ pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stop: 
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            accepted = listener.accept() => {
-                // A failed accept concerns that client alone.
-                let Ok((stream, _)) = accepted else { continue };
+            stream = next(&listener) => {
+                let Some(stream) = stream else { continue };
                 connections.spawn(connection(stream, shared.clone(), stop.clone()));
             }
             Some(_) = connections.join_next() => {}
@@ -65,6 +66,18 @@ pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stop: 
     drop(listener);
     let _ = tokio::time::timeout(DRAIN, async { while connections.join_next().await.is_some() {} }).await;
     connections.shutdown().await;
+}
+
+/// The next connection. A failure may be the machine's (no file descriptors, no memory): then it rests instead of spinning.
+async fn next(listener: &TcpListener) -> Option<TcpStream> {
+    match listener.accept().await {
+        Ok((stream, _)) => Some(stream),
+        Err(error) => {
+            tracing::debug!(%error, "the simulated API could not accept a connection");
+            tokio::time::sleep(ACCEPT_REST).await;
+            None
+        }
+    }
 }
 
 async fn stopped(stop: &mut watch::Receiver<bool>) {
@@ -170,5 +183,24 @@ impl Body for Payload {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::UdpSocket;
+    use std::os::fd::OwnedFd;
+
+    #[tokio::test]
+    async fn a_listener_that_fails_is_left_alone_for_a_while() {
+        // Something to accept, on a socket that cannot.
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.send_to(b"x", socket.local_addr().unwrap()).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let listener = TcpListener::from_std(OwnedFd::from(socket).into()).unwrap();
+        let began = Instant::now();
+        assert!(next(&listener).await.is_none());
+        assert!(began.elapsed() >= ACCEPT_REST);
     }
 }

@@ -188,7 +188,7 @@ impl Chain<'_> {
         (!self.options.quirks || !self.dice.chance(0.01)).then(|| name.clone())
     }
 
-    /// What API.md says may vary and what makes a difference to the numbers; mere spelling is the row's business.
+    /// What may vary in the real API and what makes a difference to the numbers; mere spelling is the row's business.
     fn quirks(&mut self, story: &mut Story, team: &Team) {
         let teams = &self.options.cast.teams;
         match self.dice.weighted([88.0, 6.0, 3.0, 3.0].into_iter()) {

@@ -66,6 +66,11 @@ pub(super) fn read(
     let policy = section.word("client_auth_type", &Clients::NAMED, findings);
     let has_authorities = section.has("client_ca") || section.has("client_ca_file");
     let authorities = around.material(section, "client_ca", findings);
+    if section.has_empty_list("client_allowed_sans") {
+        let what =
+            "at least one name is wanted, for no certificate has one of none; take the key out to let in every name";
+        findings.refuse(&section.key("client_allowed_sans"), Some("[]"), what);
+    }
     let names = section.texts("client_allowed_sans", findings);
     let clients = match policy {
         Some(policy) => policy,
@@ -81,15 +86,21 @@ pub(super) fn read(
         }
         return (clients, Some(WebPkiClientVerifier::no_client_auth()));
     }
-    if !names.is_empty() && clients != Clients::RequireAndVerify {
-        let what = "RequireAndVerifyClientCert is wanted with client_allowed_sans: by this policy whoever shows no certificate, or one that \
-                    nobody vouches for, gets past the names";
+    if !names.is_empty() && !clients.demands_certificate() {
+        let what = "RequireAndVerifyClientCert is wanted with client_allowed_sans: by this policy whoever shows no certificate gets past \
+                    the names";
         let given = Clients::NAMED.iter().find(|(_, policy)| *policy == clients).map(|(name, _)| *name);
         findings.refuse(&key, given, what);
         return (clients, None);
     }
     if !clients.verifies() {
-        findings.warn(&key, "such certificates prove nothing: anybody can make one; RequireAndVerifyClientCert lets in whom an authority vouches for");
+        let what = if names.is_empty() {
+            "such certificates prove nothing: anybody can make one; RequireAndVerifyClientCert lets in whom an authority vouches for"
+        } else {
+            "such certificates prove nothing: anybody can make one with a name of client_allowed_sans; RequireAndVerifyClientCert lets in \
+             only those that an authority vouches for"
+        };
+        findings.warn(&key, what);
     }
     let mut trusted = Vec::new();
     if let Some(pem) = &authorities {

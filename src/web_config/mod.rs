@@ -9,6 +9,7 @@
 //! what cannot have been meant is refused, and a re-read never opens what was closed.
 
 mod clients;
+mod go_duration;
 mod headers;
 mod rate;
 mod section;
@@ -22,6 +23,7 @@ use std::io;
 use std::path::Path;
 
 use hyper::header::{HeaderName, HeaderValue};
+use zeroize::Zeroizing;
 
 use crate::config::problem::Problem;
 use crate::config::yaml::{self, Node};
@@ -68,7 +70,8 @@ pub struct Reading<'a> {
 pub fn read(path: &Path, reading: Reading<'_>) -> Result<WebConfig, Vec<Problem>> {
     let mut findings = Findings::new(path);
     let document = match (reading.read_file)(path) {
-        Ok(text) => yaml::parse(&text).map_err(|why| format!("it is not YAML: {why}")),
+        // A private key may stand in it.
+        Ok(text) => yaml::parse(&Zeroizing::new(text)).map_err(|why| format!("it is not YAML: {why}")),
         Err(error) => Err(format!("the file cannot be read: {error}")),
     };
     let config = match document {
@@ -100,14 +103,20 @@ impl WebConfig {
     fn opened_by(&self, other: &Self) -> Option<&'static str> {
         match (&self.tls, &other.tls) {
             (Some(_), None) => Some("tls_server_config would be gone: TLS is switched off only by a restart"),
-            (Some(now), Some(then)) if now.verifies_all() && !then.verifies_all() => {
+            (Some(now), Some(then)) if now.demands_certificate() && !then.demands_certificate() => {
                 Some("client certificates would no longer be demanded: that is switched off only by a restart")
+            }
+            (Some(now), Some(then)) if now.verifies_all() && !then.verifies_all() => {
+                Some("client certificates would no longer be verified: that is switched off only by a restart")
             }
             (Some(now), Some(then)) if now.knows_names() && !then.knows_names() => {
                 Some("client_allowed_sans would be gone: names of clients are switched off only by a restart")
             }
             _ if !self.users.is_empty() && other.users.is_empty() => {
                 Some("basic_auth_users would be empty: passwords are switched off only by a restart")
+            }
+            _ if self.rate.is_some() && other.rate.is_none() => {
+                Some("rate_limit would be gone: it is switched off only by a restart")
             }
             _ => None,
         }

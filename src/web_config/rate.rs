@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::duration::parse_duration;
-
+use super::go_duration;
 use super::section::{Findings, Section};
 
 /// How many requests are answered in a time.
@@ -18,28 +17,33 @@ pub struct Rate {
 /// Reads the section; an interval of 0 switches the limit off.
 pub(super) fn read(mut section: Section, findings: &mut Findings) -> Option<Rate> {
     let (interval, burst) = (section.text("interval", findings), section.text("burst", findings));
-    let interval = match interval.as_deref() {
-        None | Some("0") => return None,
-        Some(text) => match parse_duration(text) {
-            Ok(Duration::ZERO) => return None,
-            Ok(interval) => Some(interval),
-            Err(why) => {
-                findings.refuse(&section.key("interval"), Some(text), why);
-                None
-            }
-        },
-    };
-    let burst = match burst.as_deref().unwrap_or("0").parse::<u32>() {
-        Ok(0) => {
-            let what = "at least 1 is wanted: with 0 no request would ever be answered";
-            findings.refuse(&section.key("burst"), burst.as_deref(), what);
-            None
-        }
-        Ok(burst) => Some(burst),
-        Err(_) => {
+    let number = match burst.as_deref().map(str::parse::<u32>) {
+        Some(Err(_)) => {
             findings.refuse(&section.key("burst"), burst.as_deref(), "a whole number is wanted");
             None
         }
+        Some(Ok(number)) => Some(number),
+        None => Some(0),
     };
-    Some(Rate { interval: interval?, burst: burst? })
+    let Some(text) = interval else {
+        if burst.is_some() {
+            let what = "the time between two requests is wanted beside a burst, or nothing would be limited; 0 switches the limit off";
+            findings.refuse(&section.key("interval"), None, what);
+        }
+        return None;
+    };
+    let interval = match go_duration::parse(&text) {
+        Ok(Duration::ZERO) => return None,
+        Ok(interval) => Some(interval),
+        Err(why) => {
+            findings.refuse(&section.key("interval"), Some(&text), why);
+            None
+        }
+    };
+    if number == Some(0) {
+        let what = "at least 1 is wanted: with 0 no request would ever be answered";
+        findings.refuse(&section.key("burst"), burst.as_deref(), what);
+        return None;
+    }
+    Some(Rate { interval: interval?, burst: number? })
 }

@@ -93,6 +93,11 @@ impl Section {
         self.entries.iter().any(|(known, value)| known == key && !nothing(value))
     }
 
+    /// Whether a list without items stands behind a key.
+    pub(super) fn has_empty_list(&self, key: &str) -> bool {
+        self.entries.iter().any(|(known, value)| known == key && matches!(value, Node::List(items) if items.is_empty()))
+    }
+
     /// What stands behind a key.
     pub(super) fn take(&mut self, key: &str) -> Node {
         let at = self.entries.iter().position(|(known, _)| known == key);

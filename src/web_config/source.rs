@@ -11,7 +11,10 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{Reading, WebConfig, read};
+use crate::clock::Clock;
 use crate::config::Problems;
+use crate::domain::time::UnixMillis;
+use crate::streak::{News, Streak};
 
 /// A file that was read over and over may well be on a slow disk: how long one look holds.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -29,9 +32,14 @@ struct File {
     path: PathBuf,
     open_probes: bool,
     every: Duration,
+    clock: Arc<dyn Clock>,
+    told: Option<Told>,
     looked: Mutex<Instant>,
     known: Mutex<Known>,
 }
+
+/// Is told of every reading after the first whether what was read holds now.
+type Told = Box<dyn Fn(bool) + Send + Sync>;
 
 /// What the last reading saw.
 #[derive(Default)]
@@ -39,6 +47,21 @@ struct Known {
     files: Vec<(PathBuf, Print)>,
     /// Why it could not be used, if so.
     failure: Option<String>,
+    /// The looks since then, each of which found it so.
+    failures: Streak,
+}
+
+impl Known {
+    /// The failure is there at `now`, found by a reading or still in a file that has not changed.
+    fn fails(&mut self, error: String, now: UnixMillis) -> Found {
+        let news = self.failures.failed(error.clone(), now);
+        self.failure = Some(error.clone());
+        match news {
+            News::First => Found::Broken(error),
+            News::StillFailing { since, .. } => Found::StillBroken { error, since },
+            News::Again { .. } => Found::Nothing,
+        }
+    }
 }
 
 /// What tells one state of a file from another; `None` when there is no such file.
@@ -58,25 +81,41 @@ impl Source {
         Self { file: None, current: watch::Sender::default() }
     }
 
-    /// Reads the file; `open_probes` as in [`Reading`].
+    /// Reads the file; `open_probes` as in [`Reading`]. The clock tells since when a file cannot be used.
     ///
     /// # Errors
     ///
     /// Everything that is wrong with it.
-    pub fn open(path: &Path, open_probes: bool) -> Result<Self, Problems> {
-        Self::looking_every(LOOK_EVERY, path, open_probes)
+    pub fn open(path: &Path, open_probes: bool, clock: Arc<dyn Clock>) -> Result<Self, Problems> {
+        Self::looking_every(LOOK_EVERY, path, open_probes, clock)
     }
 
-    pub(crate) fn looking_every(every: Duration, path: &Path, open_probes: bool) -> Result<Self, Problems> {
+    pub(crate) fn looking_every(
+        every: Duration,
+        path: &Path,
+        open_probes: bool,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, Problems> {
         let file = File {
             path: path.to_owned(),
             open_probes,
             every,
+            clock,
+            told: None,
             looked: Mutex::new(Instant::now()),
             known: Mutex::default(),
         };
         let config = file.read(&mut lock(&file.known)).map_err(Problems)?;
         Ok(Self { file: Some(file), current: watch::Sender::new(Arc::new(config)) })
+    }
+
+    /// Tells at every later reading whether what was read holds now; if not, the former does.
+    #[must_use]
+    pub fn telling(mut self, told: impl Fn(bool) + Send + Sync + 'static) -> Self {
+        if let Some(file) = &mut self.file {
+            file.told = Some(Box::new(told));
+        }
+        self
     }
 
     /// What holds now. Whoever asks first after a second looks whether a file has changed; the others do not wait for it,
@@ -122,8 +161,9 @@ impl Source {
     }
 
     fn look_by(&self, file: &File, known: &mut Known) -> Found {
+        let now = file.clock.now();
         if known.files.iter().all(|(path, seen)| print(path) == *seen) {
-            return Found::Nothing;
+            return known.failure.take().map_or(Found::Nothing, |error| known.fails(error, now));
         }
         let config = file
             .read(known)
@@ -132,33 +172,40 @@ impl Source {
             Some(why) => Err(why.to_owned()),
             None => Ok(config),
         };
-        match config.and_then(opened) {
+        let config = config.and_then(opened);
+        let found = match config {
             Ok(config) => {
                 let warnings = config.warnings.clone();
                 self.current.send_replace(Arc::new(config));
                 known.failure = None;
+                known.failures.succeeded();
                 Found::Changed(warnings)
             }
-            Err(error) if known.failure.as_ref() == Some(&error) => Found::StillBroken(error),
-            Err(error) => {
-                known.failure = Some(error.clone());
-                Found::Broken(error)
-            }
+            Err(error) => known.fails(error, now),
+        };
+        if let Some(told) = &file.told {
+            told(known.failure.is_none());
         }
+        found
     }
 }
 
 /// What a look found.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// No change.
+    /// Nothing that was not told.
     Nothing,
     /// Another configuration, which holds now, with what it warns of.
     Changed(Vec<String>),
     /// Something that cannot be used.
     Broken(String),
-    /// Something that cannot be used either, for the same reason.
-    StillBroken(String),
+    /// The same, of which nothing was said for a while.
+    StillBroken {
+        /// Why it cannot be used.
+        error: String,
+        /// When something that cannot be used was first found.
+        since: UnixMillis,
+    },
 }
 
 impl Found {
@@ -175,7 +222,11 @@ impl Found {
             Self::Broken(error) => {
                 tracing::warn!(error, "the changed web configuration cannot be used; the former one holds on");
             }
-            Self::StillBroken(error) => tracing::debug!(error, "the web configuration still cannot be used"),
+            Self::StillBroken { error, since } => tracing::warn!(
+                error,
+                failing_since = %since,
+                "the web configuration on the disk still cannot be used; the former one holds on"
+            ),
         }
     }
 }

@@ -136,13 +136,15 @@ fn what_was_said_is_held() {
     assert_eq!(protocols("tls"), [b"h2".to_vec(), b"http/1.1".to_vec()]);
     assert_eq!(protocols("http2_off"), [b"http/1.1".to_vec()]);
     let suites = |name| {
-        let provider = of(name).tls.unwrap();
-        let suites = provider.server.crypto_provider().cipher_suites.iter();
+        let tls = of(name).tls.unwrap();
+        let suites = tls.server.crypto_provider().cipher_suites.iter();
         suites.filter(|suite| suite.tls13().is_none()).map(|suite| format!("{:?}", suite.suite())).collect::<Vec<_>>()
     };
     assert_eq!(suites("suites").len(), 6);
     assert_eq!(suites("suites_that_http2_does_not_like"), ["TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"]);
     assert_eq!(suites("suites_of_tls13").len(), 0);
+    let turned = ["TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"];
+    assert_eq!(suites("suites_and_their_order"), turned);
     let curves = of("curves")
         .tls
         .unwrap()
@@ -154,7 +156,9 @@ fn what_was_said_is_held() {
         .collect::<Vec<_>>();
     assert_eq!(format!("{curves:?}"), "[secp256r1, secp384r1, X25519]");
     assert_eq!(of("rate").rate.map(|rate| (rate.interval.as_secs(), rate.burst)), Some((1, 5)));
-    assert_eq!(of("rate_off").rate, None);
+    assert_eq!(of("rate_of_go").rate.map(|rate| rate.interval.as_millis()), Some(61_500));
+    assert_eq!(of("rate_of_microseconds").rate.map(|rate| rate.interval.as_nanos()), Some(100_000));
+    assert_eq!((of("rate_off").rate, of("rate_off_with_a_burst").rate), (None, None));
     assert_eq!(of("headers").headers.len(), 5);
     assert_eq!(of("headers_left_blank").headers.len(), 0);
     assert_eq!(of("users").users.len(), 2);
@@ -168,6 +172,9 @@ fn a_reading_opens_nothing_that_was_closed() {
     let user = "\nbasic_auth_users: {ada: $2y$10$abcdefghijklmnopqrstuuabcdefghijklmnopqrstuvwxyzABDEC}\n";
     let verified = format!("{tls}, client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.crt}}");
     let named = verified.replace('}', ", client_allowed_sans: [a]}");
+    let any = format!("{tls}, client_auth_type: RequireAnyClientCert}}");
+    let any_named = any.replace('}', ", client_allowed_sans: [a]}");
+    let rate = "\nrate_limit: {interval: 1s, burst: 5}\n";
     for (before, after, opens) in [
         (format!("{tls}}}"), String::new(), true),
         (user.to_owned(), String::new(), true),
@@ -175,7 +182,16 @@ fn a_reading_opens_nothing_that_was_closed() {
         (format!("{tls}}}{user}"), user.to_owned(), true),
         (verified.clone(), format!("{tls}}}"), true),
         (named.clone(), verified.clone(), true),
-        (named.clone(), verified.replace('}', ", client_allowed_sans: []}"), true),
+        (named.clone(), verified.replace('}', ", client_allowed_sans: }"), true),
+        (any.clone(), format!("{tls}}}"), true),
+        (any.clone(), format!("{tls}, client_auth_type: RequestClientCert}}"), true),
+        (any_named, any.clone(), true),
+        (verified.clone(), any.clone(), true),
+        (any, verified.clone(), false),
+        (rate.to_owned(), String::new(), true),
+        (rate.to_owned(), rate.replace("1s", "0"), true),
+        (rate.to_owned(), rate.replace("1s", "2s"), false),
+        (String::new(), rate.to_owned(), false),
         (named.clone(), named.replace("[a]", "[b, c]"), false),
         (verified.clone(), named, false),
         (verified.clone(), verified, false),

@@ -8,6 +8,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::{ServerConfig, SupportedCipherSuite, SupportedProtocolVersion, version};
+use zeroize::Zeroizing;
 
 use super::Reading;
 use super::clients::{self, Clients};
@@ -53,6 +54,11 @@ impl Tls {
         }
     }
 
+    /// Whether nobody gets in without a certificate.
+    pub(super) const fn demands_certificate(&self) -> bool {
+        self.clients.demands_certificate()
+    }
+
     /// Whether nobody gets in without a certificate that an authority vouches for.
     pub(super) fn verifies_all(&self) -> bool {
         self.clients == Clients::RequireAndVerify
@@ -85,11 +91,11 @@ impl Around<'_> {
                 return None;
             }
             (None, None) => return None,
-            (Some(text), None) => return Some(Material { key: inline, text, file: None }),
+            (Some(text), None) => return Some(Material { key: inline, text: text.into(), file: None }),
             (None, Some(file)) => self.folder.join(file),
         };
         match (self.reading.read_file)(&file) {
-            Ok(text) => Some(Material { key: by_file, text, file: Some(file) }),
+            Ok(text) => Some(Material { key: by_file, text: text.into(), file: Some(file) }),
             Err(error) => {
                 findings.refuse(&by_file, file.to_str(), format!("the file cannot be read: {error}"));
                 None
@@ -98,10 +104,10 @@ impl Around<'_> {
     }
 }
 
-/// A PEM text and where it came from.
+/// A PEM text and where it came from. It may be a private key, so its memory is overwritten when it is dropped.
 pub(super) struct Material {
     key: String,
-    pub(super) text: String,
+    pub(super) text: Zeroizing<String>,
     file: Option<PathBuf>,
 }
 
@@ -131,8 +137,9 @@ pub(super) fn read(mut section: Section, around: Around<'_>, findings: &mut Find
     let provider = provider(&mut section, around.http2, findings);
     let has_names = section.has("client_allowed_sans");
     let (clients, verifier) = clients::read(&mut section, around, findings);
-    // Accepted and without effect, as in the toolkit: the server's order has long been the only one.
-    section.switch("prefer_server_cipher_suites", true, findings);
+    // What the file's list is for, and what the toolkit documents. Go itself has long stopped looking at it, and goes by an
+    // order of its own.
+    let prefers_own_order = section.switch("prefer_server_cipher_suites", true, findings);
 
     let chain = certificate.as_ref().and_then(|pem| chain(pem, findings));
     let secret = key.as_ref().and_then(|pem| private_key(pem, findings));
@@ -148,6 +155,7 @@ pub(super) fn read(mut section: Section, around: Around<'_>, findings: &mut Find
     match builder.with_single_cert(chain?, secret?) {
         Ok(mut server) => {
             let protocols: &[&[u8]] = if around.http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
+            server.ignore_client_order = prefers_own_order;
             server.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
             Some(Tls { server: Arc::new(server), clients, visitors, has_names })
         }
@@ -198,7 +206,8 @@ fn provider(section: &mut Section, http2: bool, findings: &mut Findings) -> Opti
     let mut provider = ring::default_provider();
     if let Some(names) = suites {
         let key = section.key("cipher_suites");
-        let twelve: Vec<_> = SUITES.iter().filter(|(name, _)| names.iter().any(|known| known == name)).collect();
+        // In the order of the file.
+        let twelve: Vec<_> = names.iter().filter_map(|name| SUITES.iter().find(|(known, _)| known == name)).collect();
         if twelve.is_empty() {
             versions.retain(|version| **version != version::TLS12);
         } else if http2

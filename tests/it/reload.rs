@@ -185,3 +185,28 @@ fn a_web_configuration_that_would_open_what_is_closed_is_no_reload() {
     let answer = by_ada();
     assert_eq!((answer.status, answer.body.as_str()), (200, "Reloaded: metrics.reply_target from the next poll on.\n"));
 }
+
+#[test]
+fn a_web_configuration_that_breaks_meanwhile_shows_without_a_reload() {
+    let folder = Scratch::new();
+    let file = folder.0.join("web.yml");
+    let write = |text: &str| std::fs::write(&file, text).unwrap();
+    write("http_server_config: {headers: {X-Frame-Options: deny}}\n");
+    let bench = Bench::start(&[("web.config_file", file.to_str().unwrap())], &usual(""));
+    bench.exporter.is_up();
+    let before = bench.successful();
+    assert_eq!(before.0, 1.0);
+    write("http_server_config: [\n");
+    bench.exporter.scraped("it is refused", |scrape| scrape.total(SUCCESSFUL, &[]) == 0.0);
+    assert_eq!(bench.successful(), (0.0, before.1));
+    let answer = bench.exporter.get("/");
+    assert!(answer.body.contains("The web configuration on the disk cannot be used"), "{}", answer.body);
+    assert_eq!(answer.header("x-frame-options"), Some("deny"));
+    write("http_server_config: {headers: {X-Frame-Options: sameorigin}}\n");
+    bench
+        .exporter
+        .scraped("it holds", |scrape| scrape.total(SUCCESSFUL, &[]) == 1.0 && scrape.total(SUCCESS, &[]) > before.1);
+    let answer = bench.exporter.get("/");
+    assert!(!answer.body.contains("The web configuration on the disk"), "{}", answer.body);
+    assert_eq!(answer.header("x-frame-options"), Some("sameorigin"));
+}

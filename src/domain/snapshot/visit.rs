@@ -142,7 +142,7 @@ impl Snapshot {
             FamilyId::OtlpLastSuccess => instant(live.exports.as_ref().and_then(|exports| exports.last_success), show),
             FamilyId::ConfigReloadSuccessful => {
                 if let Some(config) = live.config {
-                    whole(u64::from(config.successful), None, show);
+                    whole(u64::from(config.is_successful()), None, show);
                 }
             }
             FamilyId::ConfigReloadSuccess => instant(live.config.map(|config| config.last_success), show),

@@ -3,8 +3,10 @@
 use rcgen::string::Ia5String;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, SanType};
 use rustls::version::{TLS12, TLS13};
+use rustls::{CipherSuite, SupportedCipherSuite};
 
 use super::*;
+use crate::clock::SystemClock;
 use crate::domain::label::HttpDrop;
 use crate::tls::tests::Authority;
 use crate::tls::{TlsTexts, config_with};
@@ -42,7 +44,8 @@ impl Site {
         folder.put("server.key", &key);
         folder.put("ca.crt", &authority.pem());
         let path = folder.put("w.yml", config);
-        let source = Source::looking_every(Duration::ZERO, &path, open_probes).unwrap_or_else(|why| panic!("{why}"));
+        let source = Source::looking_every(Duration::ZERO, &path, open_probes, Arc::new(SystemClock));
+        let source = source.unwrap_or_else(|why| panic!("{why}"));
         let access = Access { source: Arc::new(source), open_probes };
         let server = Server::guarded(sample::empty(), limits, access).await;
         Self { folder, authority, server }
@@ -97,6 +100,36 @@ async fn tls_is_spoken_with_each_version_and_protocol() {
     let elsewhere = format!("https://127.0.0.1:{}/metrics", site.server.address.port());
     assert!(site.client(None).get(elsewhere).send().await.is_err());
     until_dropped(&site.server, HttpDrop::Handshake, 1).await;
+}
+
+/// The suite of TLS 1.2 that is agreed on with a client that would like these, the first most.
+async fn agreed(site: &Site, offered: [SupportedCipherSuite; 2]) -> CipherSuite {
+    let mut provider = rustls::crypto::ring::default_provider();
+    provider.cipher_suites = offered.to_vec();
+    let tls =
+        rustls::ClientConfig::builder_with_provider(Arc::new(provider)).with_protocol_versions(&[&TLS12]).unwrap();
+    let roots = crate::tls::authorities(&site.authority.pem()).unwrap();
+    let tls = tokio_rustls::TlsConnector::from(Arc::new(tls.with_root_certificates(roots).with_no_client_auth()));
+    let stream = TcpStream::connect(site.server.address).await.unwrap();
+    let stream = tls.connect("localhost".try_into().unwrap(), stream).await.unwrap();
+    stream.get_ref().1.negotiated_cipher_suite().unwrap().suite()
+}
+
+#[tokio::test]
+async fn the_order_of_the_suites_is_that_of_the_file_or_that_of_the_client() {
+    let [one, other] = [
+        rustls::crypto::ring::cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+        rustls::crypto::ring::cipher_suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    ];
+    let names = |first: SupportedCipherSuite, second: SupportedCipherSuite| {
+        format!("{TLS}  cipher_suites: [{:?}, {:?}]\n", first.suite(), second.suite())
+    };
+    for (first, second) in [(one, other), (other, one)] {
+        let ours = Site::start(&names(first, second)).await;
+        assert_eq!(agreed(&ours, [second, first]).await, first.suite());
+        let theirs = Site::start(&format!("{}  prefer_server_cipher_suites: false\n", names(first, second))).await;
+        assert_eq!(agreed(&theirs, [second, first]).await, second.suite());
+    }
 }
 
 /// Waits until so many connections have been dropped for this reason.
@@ -227,6 +260,16 @@ async fn only_the_names_that_are_listed_are_let_in() {
     assert_eq!(site.status(Some(nameless), "/metrics").await, None);
 }
 
+/// What exporter-toolkit lets in, too: a name that anybody can give to a certificate of theirs.
+#[tokio::test]
+async fn names_are_looked_at_though_nobody_has_to_vouch_for_them() {
+    let names = "  client_auth_type: RequireAnyClientCert\n  client_allowed_sans: [client]\n";
+    let site = Site::start(&format!("{TLS}{names}")).await;
+    assert_eq!(site.status(Some(self_made(IsCa::NoCa)), "/metrics").await, Some(200));
+    assert_eq!(site.status(Some(site.authority.issue("other")), "/metrics").await, None);
+    assert_eq!(site.status(None, "/metrics").await, None);
+}
+
 #[tokio::test]
 async fn health_can_be_told_to_those_without_a_certificate() {
     let policy = "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n";
@@ -253,6 +296,8 @@ async fn a_password_is_wanted_for_every_path() {
             assert_eq!(refused.status(), 401, "{method} {path}");
             assert_eq!(header(&refused, "www-authenticate"), "Basic realm=\"jelou-exporter\", charset=\"UTF-8\"");
             assert_eq!(header(&refused, "x-frame-options"), "deny");
+            assert_eq!(header(&refused, "cache-control"), "no-store");
+            assert_eq!(header(&refused, "x-content-type-options"), "nosniff");
             assert_eq!(refused.text().await.unwrap().is_empty(), method == Method::HEAD);
         }
     }
@@ -284,5 +329,9 @@ async fn more_requests_than_the_rate_allows_are_put_off() {
     assert_eq!([ask().await.status(), ask().await.status()], [200, 200]);
     let refused = ask().await;
     assert_eq!((refused.status().as_u16(), header(&refused, "retry-after")), (429, "1"));
+    assert_eq!(
+        (header(&refused, "cache-control"), header(&refused, "x-content-type-options")),
+        ("no-store", "nosniff")
+    );
     assert_eq!(site.server.get("/-/healthy").await.0, 200);
 }

@@ -5,6 +5,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::access::{Site, TLS, ada};
 use super::*;
+use crate::clock::SystemClock;
 use crate::web_config::Found;
 use crate::web_config::tests::Folder;
 
@@ -96,11 +97,15 @@ async fn users_come_and_go() {
     assert_eq!([status("ada", "one").await, status("ada", "two").await], [401, 200]);
 }
 
+fn looking_every(every: Duration, path: &std::path::Path) -> Source {
+    Source::looking_every(every, path, false, Arc::new(SystemClock)).unwrap()
+}
+
 #[test]
 fn what_cannot_be_used_leaves_the_former_in_force_and_is_said_once() {
     let folder = Folder::new();
     let path = folder.put("w.yml", &ada());
-    let source = Source::looking_every(Duration::from_secs(3600), &path, false).unwrap();
+    let source = looking_every(Duration::from_secs(3600), &path);
     let broken = |found, why: &str| {
         let Found::Broken(error) = found else { panic!("{found:?}") };
         assert!(error.starts_with(why) && !error.contains("hunter2"), "{error}");
@@ -110,7 +115,7 @@ fn what_cannot_be_used_leaves_the_former_in_force_and_is_said_once() {
     folder.put("w.yml", "basic_auth_users: {ada: hunter2}\n");
     broken(source.look(), "basic_auth_users.ada (");
     folder.put("w.yml", "basic_auth_users: {ada: hunter2}\n\n");
-    assert!(matches!(source.look(), Found::StillBroken(_)));
+    assert_eq!(source.look(), Found::Nothing);
     // As a file is that is being written.
     folder.put("w.yml", "");
     broken(source.look(), "basic_auth_users would be empty: ");
@@ -124,11 +129,41 @@ fn what_cannot_be_used_leaves_the_former_in_force_and_is_said_once() {
     broken(source.look(), "basic_auth_users would be empty: ");
 }
 
+/// A certificate that is replaced by garbage at night is not found by whoever reads only the newest lines of the log.
+#[tokio::test(start_paused = true)]
+async fn what_stays_broken_is_told_again_and_whoever_counts_knows_it_meanwhile() {
+    let (folder, clock) = (Folder::new(), Arc::new(ManualClock::new(sample::NOW)));
+    let path = folder.put("w.yml", &ada());
+    let source = Source::looking_every(Duration::ZERO, &path, false, Arc::<ManualClock>::clone(&clock)).unwrap();
+    let told = Arc::<Mutex<Vec<bool>>>::default();
+    let source = {
+        let told = Arc::clone(&told);
+        source.telling(move |holds| told.lock().unwrap().push(holds))
+    };
+    let told = || std::mem::take(&mut *told.lock().unwrap());
+    assert_eq!((source.look(), told()), (Found::Nothing, vec![]));
+    folder.put("w.yml", "basic_auth_users: [");
+    assert!(matches!(source.look(), Found::Broken(_)));
+    assert_eq!(told(), [false]);
+    // Nothing changes from here on, and nobody is told twice.
+    for (seconds, again) in [(1, false), (599, true), (1, false), (600, true)] {
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        clock.advance(1000);
+        match source.look() {
+            Found::StillBroken { since, .. } => assert!(again && since == sample::NOW),
+            found => assert!(!again && found == Found::Nothing, "{found:?}"),
+        }
+    }
+    assert!(source.check().is_err() && told().is_empty());
+    folder.put("w.yml", &ada());
+    assert_eq!((source.look(), told()), (Found::Changed(Vec::new()), vec![true]));
+}
+
 #[tokio::test]
 async fn one_look_in_a_while_is_enough() {
     let folder = Folder::new();
     let path = folder.put("w.yml", &ada());
-    let source = Arc::new(Source::looking_every(Duration::from_secs(3600), &path, false).unwrap());
+    let source = Arc::new(looking_every(Duration::from_secs(3600), &path));
     let before = source.current().await;
     folder.put("w.yml", &format!("{}  bob: {}\n", ada(), bcrypt::hash("two", 4).unwrap()));
     assert!(Arc::ptr_eq(&source.current().await, &before));
@@ -142,7 +177,7 @@ async fn one_look_in_a_while_is_enough() {
 async fn a_look_that_hangs_keeps_nobody_waiting() {
     let folder = Folder::new();
     let path = folder.put("w.yml", &ada());
-    let source = Arc::new(Source::looking_every(Duration::ZERO, &path, false).unwrap());
+    let source = Arc::new(looking_every(Duration::ZERO, &path));
     let before = source.current().await;
     // A pipe cannot be opened for reading before somebody opens it for writing.
     std::fs::remove_file(&path).unwrap();

@@ -185,8 +185,8 @@ fn totals_in_every_form() {
 #[test]
 fn a_200_that_carries_a_failure() {
     for status in ["0", r#""0""#, r#""failed""#, r#""ERROR""#, "false"] {
-        let body = format!(r#"{{"status":{status},"message":["Not\nnow, +593991234567"],"results":[]}}"#);
-        assert_eq!(read(body), Err(BodyError::Failure(Some("Not now, <redacted>".to_owned()))), "{status}");
+        let body = format!(r#"{{"status":{status},"message":["Timed out"],"results":[]}}"#);
+        assert_eq!(read(body), Err(BodyError::Failure(Some("Timed out".to_owned()))), "{status}");
     }
     for fine in ["1", r#""success""#, "true", "null", r#""""#, "[]"] {
         assert!(read(format!(r#"{{"status":{fine},"results":[]}}"#)).is_ok(), "{fine}");
@@ -198,8 +198,8 @@ fn an_answer_without_results() {
     for body in ["{}", "[]", "null", "7", r#"{"results":null}"#, r#"{"results":{}}"#, r#"{"results":"none"}"#] {
         assert_eq!(read(body), Err(BodyError::NoResults(None)), "{body}");
     }
-    let said = read(r#"{"message":"Come back later","status":1}"#);
-    assert_eq!(said, Err(BodyError::NoResults(Some("Come back later".to_owned()))));
+    let said = read(r#"{"message":"Service unavailable","status":1}"#);
+    assert_eq!(said, Err(BodyError::NoResults(Some("Service unavailable".to_owned()))));
 }
 
 #[test]

@@ -105,7 +105,8 @@ pub(super) fn verdict(view: &View<'_>) -> Verdict {
         state = State::Failing;
     }
     let reading = reading(view);
-    let notices = [clocks(view), too_slow(view), often_failing(view), overflow(view), unpushed(view)];
+    let notices =
+        [clocks(view), too_slow(view), often_failing(view), overflow(view), unpushed(view), settings(view), web(view)];
     let notices: Vec<Finding> = notices.into_iter().flatten().collect();
     if state == State::Healthy && !(notices.is_empty() && reading.is_none()) {
         state = State::Notice;
@@ -305,6 +306,27 @@ fn unpushed(view: &View<'_>) -> Option<Finding> {
                 "{} failed or were taken in part; the log says why. Check otlp.endpoint.",
                 words::many(failed, "push").replace("pushs", "pushes")
             ),
+        )
+    })
+}
+
+/// What was to be changed by the last reload does not hold.
+fn settings(view: &View<'_>) -> Option<Finding> {
+    view.live.config.is_some_and(|config| !config.settings).then(|| {
+        finding(
+            "The last reload of the configuration was refused; the one before holds.",
+            "The log says why. Mend it and reload: with a configuration that cannot be used the exporter does not start again.",
+        )
+    })
+}
+
+/// The web configuration file says what cannot be, or must not be while the exporter runs.
+fn web(view: &View<'_>) -> Option<Finding> {
+    view.live.config.is_some_and(|config| !config.web).then(|| {
+        finding(
+            "The web configuration on the disk cannot be used; the former one holds.",
+            "The log says why. Mend web.config_file or the file that it names: it is read again by itself, and with one that \
+             cannot be used the exporter does not start again.",
         )
     })
 }

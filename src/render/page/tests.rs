@@ -9,7 +9,7 @@ use crate::domain::history::{Failure, History, PollRecord, Work};
 use crate::domain::label::{ExportResult, PollResult};
 use crate::domain::pair::Pair;
 use crate::domain::plan::ToRead;
-use crate::domain::snapshot::Exports;
+use crate::domain::snapshot::{ConfigLoad, Exports};
 use crate::render::sample;
 
 /// The page of a snapshot, found well-formed and sound.
@@ -193,6 +193,16 @@ fn what_is_to_be_looked_at_is_named() {
     let live = Live { exports: Some(exports), ..Live::default() };
     let told = text(&page_with(&with_history([poll(999, 800, None)]), &live, "/metrics"));
     assert!(told.contains("No OTLP receiver has taken everything since the start. 2 pushes failed"), "{told}");
+    for (settings, web, notice) in [
+        (false, true, "The last reload of the configuration was refused; the one before holds."),
+        (true, false, "The web configuration on the disk cannot be used; the former one holds."),
+        (true, true, "✓ Healthy"),
+    ] {
+        let config = Some(ConfigLoad { settings, web, last_success: sample::NOW });
+        let live = Live { config, ..Live::default() };
+        let told = text(&page_with(&with_history([poll(999, 800, None)]), &live, "/metrics"));
+        assert!(told.contains(notice) && told.contains("✓ Healthy") == (settings && web), "{notice}: {told}");
+    }
 }
 
 #[test]
