@@ -280,6 +280,22 @@ fn a_flood_of_wrong_passwords_by_tls() {
     withstands(Attack::LOCKED_PASSWORDS, &moves);
 }
 
+/// Whoever asks from another address finds a place at once, and keeps it until it has its answer.
+#[test]
+fn a_crowd_from_one_address_keeps_nobody_else_out() {
+    let attack = Attack::CROWD;
+    let Some(tool) = peer(attack.tool) else { return };
+    let besieged = Besieged::start(attack.door);
+    let _attacker = Program::start(&mut attack.command(tool, &besieged.exporter.address));
+    let crowded = || besieged.scrape().total(DROPPED, &[("reason", "crowded")]);
+    until("there is a crowd", || crowded() >= 500.0);
+    let url = format!("http://{}/metrics", besieged.exporter.address);
+    for _ in 0..50 {
+        let whole = async { besieged.elsewhere.get(&url).send().await?.error_for_status()?.text().await };
+        besieged.expected.compare(&Scrape::read(&RUNTIME.block_on(whole).unwrap())).unwrap();
+    }
+}
+
 /// Nobody has seen bob's password yet, so it has to be checked, and the guesses come first.
 #[test]
 fn guesses_from_one_address_keep_nobody_else_out() {
