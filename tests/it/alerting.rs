@@ -290,7 +290,7 @@ fn two_pages(account: &str, exporter: &str) -> [Value; 2] {
 #[test]
 fn old_data_silences_the_alerts_on_customers_of_that_account() {
     let Some(binary) = peer("JELOU_TEST_ALERTMANAGER") else { return };
-    for cause in ["JelouDataStale", "JelouExporterDown"] {
+    for cause in ["JelouDataStale", "JelouExporterDown", "JelouAccountAbsent"] {
         let webhook = Webhook::start();
         let alertmanager = Alertmanager::start(binary.clone(), &example(&webhook, &always()));
         let [of_customers, of_exporter] = two_pages("old", cause);
@@ -303,6 +303,33 @@ fn old_data_silences_the_alerts_on_customers_of_that_account() {
         until("it is inhibited", || alertmanager.inhibited().iter().any(|labels| labels["account"] == "old"));
         assert!(firing(&webhook.notices(), WAITS, "old").is_empty());
     }
+}
+
+/// Of one account that is down and another that is gone, each is told once, and not that nobody is left.
+#[test]
+fn who_is_down_or_gone_is_told_once() {
+    let Some(binary) = peer("JELOU_TEST_ALERTMANAGER") else { return };
+    let webhook = Webhook::start();
+    let alertmanager = Alertmanager::start(binary, &example(&webhook, &always()));
+    let page = |account: &str, name: &str| two_pages(account, name)[1].clone();
+    alertmanager.report(&[page("down", "JelouExporterDown")]);
+    until("it is told", || !firing(&webhook.notices(), "JelouExporterDown", "down").is_empty());
+    alertmanager.report(&[
+        page("down", "JelouAccountAbsent"),
+        page("gone", "JelouAccountAbsent"),
+        json!({ "alertname": "JelouExporterAbsent", "severity": "page", "concerns": "exporter" }),
+    ]);
+    until("the other is told", || !firing(&webhook.notices(), "JelouAccountAbsent", "gone").is_empty());
+    eventually(|| {
+        let inhibited = alertmanager.inhibited();
+        let mut names: Vec<_> = inhibited.iter().map(|labels| (&*labels["alertname"], labels.get("account"))).collect();
+        names.sort_unstable();
+        let wanted = [("JelouAccountAbsent", Some(&"down".to_owned())), ("JelouExporterAbsent", None)];
+        if names == wanted { Ok(()) } else { Err(format!("{names:?}")) }
+    });
+    let told = webhook.notices();
+    assert!(told.iter().all(|notice| notice.labels["alertname"] != "JelouExporterAbsent"), "{told:?}");
+    assert!(firing(&told, "JelouAccountAbsent", "down").is_empty(), "{told:?}");
 }
 
 #[test]
