@@ -339,8 +339,11 @@ fn customers_do_not_page_outside_business_hours() {
     let long_ago = json!({ "years": ["2000"] });
     let alertmanager = Alertmanager::start(binary, &example(&webhook, &long_ago));
     let [of_customers, of_exporter] = two_pages("night", "JelouCredentialsRefused");
-    alertmanager.report(&[of_customers]);
-    alertmanager.report(&[of_exporter]);
+    alertmanager.report(&[of_customers, of_exporter]);
     until("the exporter has no hours", || !firing(&webhook.notices(), "JelouCredentialsRefused", "night").is_empty());
+    // Its turn to be told has come: Alertmanager counts what it keeps to itself by the reason.
+    until("the customers' turn has come", || {
+        alertmanager.metric("alertmanager_notifications_suppressed_total{reason=\"active_time_interval\"}") > 0.0
+    });
     assert!(firing(&webhook.notices(), WAITS, "night").is_empty());
 }
