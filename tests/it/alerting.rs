@@ -4,7 +4,8 @@
 //! The rules are loaded as they stand, with windows of hours and days. No hour has to pass: a world stands still two hours
 //! ago until Prometheus knows the counters at rest, and is then moved to the present, as when an upstream was behind. The
 //! exporter reads two hours at its next poll, and the alerts on customers, which hold by their windows alone, follow.
-//! Of the example, the times to wait are shortened, and business hours are set to what a test is about.
+//! Of the example, the times to wait are shortened, as is how long an alert is kept, and business hours are set to what a
+//! test is about.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -19,6 +20,7 @@ use crate::support::alertmanager::{Alertmanager, Notice, Webhook};
 use crate::support::exporter::Exporter;
 use crate::support::exposition::Scrape;
 use crate::support::peer::{Prometheus, peer};
+use crate::support::scratch::Scratch;
 use crate::support::world::{HOUR, now, simulate};
 use crate::support::{eventually, until};
 
@@ -108,6 +110,20 @@ struct Chain {
     webhook: Webhook,
     alertmanager: Alertmanager,
     prometheus: Prometheus,
+    _rules: Scratch,
+}
+
+/// The rules, of which an alert is kept for no longer than a test is patient.
+fn rules() -> Scratch {
+    let rules = Scratch::new();
+    let mut kept = 0;
+    for name in ["customers.yml", "exporter.yml"] {
+        let text = std::fs::read_to_string(place("grafana/rules").join(name)).unwrap();
+        kept += text.matches("keep_firing_for: 5m").count();
+        std::fs::write(rules.0.join(name), text.replace("keep_firing_for: 5m", "keep_firing_for: 1s")).unwrap();
+    }
+    assert!(kept > 5, "{kept}");
+    rules
 }
 
 impl Chain {
@@ -115,16 +131,17 @@ impl Chain {
     fn start(binary: &Path, manager: &Path, exporters: &[&Exporter]) -> Self {
         let webhook = Webhook::start();
         let alertmanager = Alertmanager::start(manager.to_owned(), &example(&webhook, &always()));
+        let rules = rules();
         let targets: Vec<_> = exporters.iter().map(|exporter| exporter.address.as_str()).collect();
         let configuration = json!({
             "global": { "scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s" },
-            "rule_files": [format!("{}/*.yml", place("grafana/rules").display())],
+            "rule_files": [format!("{}/*.yml", rules.0.display())],
             "alerting": { "alertmanagers": [{ "static_configs": [{ "targets": [alertmanager.address] }] }] },
             "scrape_configs": [{ "job_name": "jelou-exporter", "static_configs": [{ "targets": targets }] }],
         });
         let flags = ["--web.enable-otlp-receiver"];
         let prometheus = Prometheus::configured(binary.to_owned(), &configuration.to_string(), &flags);
-        Self { webhook, alertmanager, prometheus }
+        Self { webhook, alertmanager, prometheus, _rules: rules }
     }
 }
 
