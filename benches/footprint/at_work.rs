@@ -57,27 +57,38 @@ pub(super) fn measure(many: u64, limits: &mut Limits) {
     let child = Killed(command.spawn().expect("the program starts"));
     let polled = |wanted: u64| {
         wait_for("polls", PATIENCE + Duration::from_secs(wanted), || {
-            let asked = simulator.request_count() > wanted;
+            // Most polls ask for more than one page, so what was asked says only when it is too early to look.
+            let may_be = simulator.request_count() > CONVERSATIONS as u64 / 50 + wanted;
+            let reached = may_be.then(|| successful_polls(port))??;
             let ready =
                 || get(port, "/-/ready", "text/plain").is_some_and(|answer| answer.starts_with(b"HTTP/1.1 200"));
-            (asked && ready()).then_some(())
-        });
+            (reached >= wanted && ready()).then_some(reached)
+        })
     };
-    // A poll asks for at least one page.
-    polled(CONVERSATIONS as u64 / 50 + FEW);
+    let few_polls = polled(FEW);
     scrape_all(port);
     let few = child.memory();
-    polled(CONVERSATIONS as u64 / 50 + many);
+    let many_polls = polled(many);
     scrape_all(port);
     let later = child.memory();
     println!("at work: {PAIRS} pairs, {CONVERSATIONS} conversations, a scrape of each format");
-    println!("  after some {FEW} polls {few}");
-    println!("  after {many:>7} polls {later}, {:.2} times as much", later.resident / few.resident);
+    println!("  after {few_polls:>7} polls {few}");
+    println!("  after {many_polls:>7} polls {later}, {:.2} times as much", later.resident / few.resident);
     limits.at_most("memory at work, MiB", few.resident, limits::RESIDENT);
     limits.at_most("its growth", later.resident / few.resident, limits::GROWTH);
     drop(child);
     // Whatever is left of it lies in the temporary directory.
     let _ = std::fs::remove_file(&state);
+}
+
+/// How many polls have succeeded; nothing while it shows no metrics.
+fn successful_polls(port: u16) -> Option<u64> {
+    let answer = get(port, "/metrics", Format::ALL[0].content_type())?;
+    let text = String::from_utf8_lossy(&answer).into_owned();
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("jelou_exporter_polls_total{") && line.contains("result=\"success\""))?;
+    line.rsplit_once(' ')?.1.parse().ok()
 }
 
 fn scrape_all(port: u16) {

@@ -53,9 +53,12 @@ pub(super) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
 
-pub(super) fn wait_for(what: &str, patience: Duration, mut ready: impl FnMut() -> Option<()>) {
+pub(super) fn wait_for<T>(what: &str, patience: Duration, mut ready: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
-    while ready().is_none() {
+    loop {
+        if let Some(found) = ready() {
+            return found;
+        }
         assert!(began.elapsed() < patience, "waited {patience:?} in vain for {what}");
         std::thread::yield_now();
     }

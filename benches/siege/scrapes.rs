@@ -23,9 +23,10 @@ pub(crate) struct Times {
 }
 
 impl Times {
-    pub(crate) fn percentile(&self, percentile: usize) -> Duration {
-        let rank = (self.taken.len() * percentile).div_ceil(100);
-        self.taken.get(rank.saturating_sub(1)).copied().unwrap_or(Duration::MAX)
+    /// Of all scrapes, not of those that came through: one that failed took for ever, and where so many failed there is none.
+    pub(crate) fn percentile(&self, percentile: usize) -> Option<Duration> {
+        let rank = ((self.taken.len() + self.failed) * percentile).div_ceil(100);
+        self.taken.get(rank.checked_sub(1)?).copied()
     }
 }
 

@@ -4,7 +4,8 @@
 //! The rules are loaded as they stand, with windows of hours and days. No hour has to pass: a world stands still two hours
 //! ago until Prometheus knows the counters at rest, and is then moved to the present, as when an upstream was behind. The
 //! exporter reads two hours at its next poll, and the alerts on customers, which hold by their windows alone, follow.
-//! Of the example, the times to wait are shortened, and business hours are set to what a test is about.
+//! Of the example, the times to wait are shortened, as is how long an alert is kept, and business hours are set to what a
+//! test is about.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -19,6 +20,7 @@ use crate::support::alertmanager::{Alertmanager, Notice, Webhook};
 use crate::support::exporter::Exporter;
 use crate::support::exposition::Scrape;
 use crate::support::peer::{Prometheus, peer};
+use crate::support::scratch::Scratch;
 use crate::support::world::{HOUR, now, simulate};
 use crate::support::{eventually, until};
 
@@ -108,6 +110,20 @@ struct Chain {
     webhook: Webhook,
     alertmanager: Alertmanager,
     prometheus: Prometheus,
+    _rules: Scratch,
+}
+
+/// The rules, of which an alert is kept for no longer than a test is patient.
+fn rules() -> Scratch {
+    let rules = Scratch::new();
+    let mut kept = 0;
+    for name in ["customers.yml", "exporter.yml"] {
+        let text = std::fs::read_to_string(place("grafana/rules").join(name)).unwrap();
+        kept += text.matches("keep_firing_for: 5m").count();
+        std::fs::write(rules.0.join(name), text.replace("keep_firing_for: 5m", "keep_firing_for: 1s")).unwrap();
+    }
+    assert!(kept > 5, "{kept}");
+    rules
 }
 
 impl Chain {
@@ -115,16 +131,17 @@ impl Chain {
     fn start(binary: &Path, manager: &Path, exporters: &[&Exporter]) -> Self {
         let webhook = Webhook::start();
         let alertmanager = Alertmanager::start(manager.to_owned(), &example(&webhook, &always()));
+        let rules = rules();
         let targets: Vec<_> = exporters.iter().map(|exporter| exporter.address.as_str()).collect();
         let configuration = json!({
             "global": { "scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s" },
-            "rule_files": [format!("{}/*.yml", place("grafana/rules").display())],
+            "rule_files": [format!("{}/*.yml", rules.0.display())],
             "alerting": { "alertmanagers": [{ "static_configs": [{ "targets": [alertmanager.address] }] }] },
             "scrape_configs": [{ "job_name": "jelou-exporter", "static_configs": [{ "targets": targets }] }],
         });
         let flags = ["--web.enable-otlp-receiver"];
         let prometheus = Prometheus::configured(binary.to_owned(), &configuration.to_string(), &flags);
-        Self { webhook, alertmanager, prometheus }
+        Self { webhook, alertmanager, prometheus, _rules: rules }
     }
 }
 
@@ -290,7 +307,7 @@ fn two_pages(account: &str, exporter: &str) -> [Value; 2] {
 #[test]
 fn old_data_silences_the_alerts_on_customers_of_that_account() {
     let Some(binary) = peer("JELOU_TEST_ALERTMANAGER") else { return };
-    for cause in ["JelouDataStale", "JelouExporterDown"] {
+    for cause in ["JelouDataStale", "JelouExporterDown", "JelouAccountAbsent"] {
         let webhook = Webhook::start();
         let alertmanager = Alertmanager::start(binary.clone(), &example(&webhook, &always()));
         let [of_customers, of_exporter] = two_pages("old", cause);
@@ -305,6 +322,33 @@ fn old_data_silences_the_alerts_on_customers_of_that_account() {
     }
 }
 
+/// Of one account that is down and another that is gone, each is told once, and not that nobody is left.
+#[test]
+fn who_is_down_or_gone_is_told_once() {
+    let Some(binary) = peer("JELOU_TEST_ALERTMANAGER") else { return };
+    let webhook = Webhook::start();
+    let alertmanager = Alertmanager::start(binary, &example(&webhook, &always()));
+    let page = |account: &str, name: &str| two_pages(account, name)[1].clone();
+    alertmanager.report(&[page("down", "JelouExporterDown")]);
+    until("it is told", || !firing(&webhook.notices(), "JelouExporterDown", "down").is_empty());
+    alertmanager.report(&[
+        page("down", "JelouAccountAbsent"),
+        page("gone", "JelouAccountAbsent"),
+        json!({ "alertname": "JelouExporterAbsent", "severity": "page", "concerns": "exporter" }),
+    ]);
+    until("the other is told", || !firing(&webhook.notices(), "JelouAccountAbsent", "gone").is_empty());
+    eventually(|| {
+        let inhibited = alertmanager.inhibited();
+        let mut names: Vec<_> = inhibited.iter().map(|labels| (&*labels["alertname"], labels.get("account"))).collect();
+        names.sort_unstable();
+        let wanted = [("JelouAccountAbsent", Some(&"down".to_owned())), ("JelouExporterAbsent", None)];
+        if names == wanted { Ok(()) } else { Err(format!("{names:?}")) }
+    });
+    let told = webhook.notices();
+    assert!(told.iter().all(|notice| notice.labels["alertname"] != "JelouExporterAbsent"), "{told:?}");
+    assert!(firing(&told, "JelouAccountAbsent", "down").is_empty(), "{told:?}");
+}
+
 #[test]
 fn customers_do_not_page_outside_business_hours() {
     let Some(binary) = peer("JELOU_TEST_ALERTMANAGER") else { return };
@@ -312,8 +356,11 @@ fn customers_do_not_page_outside_business_hours() {
     let long_ago = json!({ "years": ["2000"] });
     let alertmanager = Alertmanager::start(binary, &example(&webhook, &long_ago));
     let [of_customers, of_exporter] = two_pages("night", "JelouCredentialsRefused");
-    alertmanager.report(&[of_customers]);
-    alertmanager.report(&[of_exporter]);
+    alertmanager.report(&[of_customers, of_exporter]);
     until("the exporter has no hours", || !firing(&webhook.notices(), "JelouCredentialsRefused", "night").is_empty());
+    // Its turn to be told has come: Alertmanager counts what it keeps to itself by the reason.
+    until("the customers' turn has come", || {
+        alertmanager.metric("alertmanager_notifications_suppressed_total{reason=\"active_time_interval\"}") > 0.0
+    });
     assert!(firing(&webhook.notices(), WAITS, "night").is_empty());
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use jelou_exporter::config::SETTINGS;
 use jelou_exporter::config::settings::setting;
@@ -10,6 +11,8 @@ use jelou_exporter::domain::catalog::FAMILIES;
 use serde_norway::Value;
 
 use super::files::{below, document, documents, path, read, text, texts};
+use crate::support::peer::peer;
+use crate::support::scratch::Scratch;
 
 /// Where people read or copy names of settings.
 const PLACES: [&str; 6] = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "compose.yaml", "deploy", "docs"];
@@ -202,6 +205,36 @@ fn addresses_and_versions_are_the_same_everywhere() {
     for file in ["jelou-exporter.service", "jelou-exporter.socket", "jelou-exporter.service.d/socket.conf"] {
         assert!(path("deploy/systemd").join(file).is_file(), "{file}");
     }
+}
+
+/// Whoever writes the scrape job for Kubernetes themselves is told one that Prometheus takes, and by which a new Pod goes on with
+/// the series of the old one.
+#[test]
+fn the_scrape_job_for_kubernetes_names_no_pod() {
+    let guide = read("docs/deployment.md");
+    let blocks = guide.split("\n  ```yaml\n").skip(1).map(|rest| rest.split_once("\n  ```\n").unwrap().0);
+    let [job]: [&str; 1] =
+        blocks.filter(|block| block.contains("kubernetes_sd_configs")).collect::<Vec<_>>().try_into().unwrap();
+    let job: Vec<_> = job.lines().map(|line| &line[2..]).collect();
+    let parsed = documents(&job.join("\n")).pop().unwrap();
+    let rules = parsed["scrape_configs"][0]["relabel_configs"].as_sequence().unwrap();
+    let sources = |rule: &Value| texts(&rule["source_labels"]);
+    let written: Vec<_> = rules.iter().filter(|rule| rule["target_label"].is_string()).collect();
+    assert!(written.iter().any(|rule| rule["target_label"] == "instance"), "{written:?}");
+    for source in written.iter().flat_map(|rule| sources(rule)) {
+        let stays = source == "__meta_kubernetes_namespace" || source.starts_with("__meta_kubernetes_pod_label_");
+        assert!(stays, "{source} changes with the Pod");
+    }
+    let Some(promtool) = peer("JELOU_TEST_PROMTOOL") else { return };
+    let scratch = Scratch::new();
+    let file = scratch.0.join("prometheus.yml");
+    // The one of the tests is built without Kubernetes; all the rest it reads.
+    let known = job.iter().map(|line| {
+        if line.contains("kubernetes_sd_configs") { "    static_configs: [{targets: ['it:1']}]" } else { line }
+    });
+    fs::write(&file, known.collect::<Vec<_>>().join("\n")).unwrap();
+    let output = Command::new(promtool).args(["check", "config"]).arg(&file).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// A policy is for the whole Pod: whatever the program beside the exporter serves is as open as without it.

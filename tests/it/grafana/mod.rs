@@ -4,9 +4,10 @@
 //! In reading order: `source` (what a dashboard's source may say), `promql` (its short forms), `panels` and `variables` (from
 //! source to JSON), `structure` (what Grafana needs, and a reader), `conventions` (what people expect of dashboards from
 //! elsewhere), `links` (where a click leads), `alerts` (what is written over the curves), `colours`, `pictures` (whether they
-//! show what is there now), `files` (every expression that there is), `vocabulary` (what the exporter shows), `expressions`
-//! (the one against the other), `live` (asked of a real Prometheus).
+//! show what is there now), `ages` (how old the data is said to be), `files` (every expression that there is), `vocabulary`
+//! (what the exporter shows), `expressions` (the one against the other), `live` (asked of a real Prometheus).
 
+mod ages;
 mod alerts;
 mod colours;
 mod conventions;

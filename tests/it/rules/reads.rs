@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::time::Duration;
 
+use jelou_exporter::config::settings::setting;
 use promql_parser::parser::{Expr, MatrixSelector, Offset, VectorSelector, parse};
 use promql_parser::util::{ExprVisitor, walk_expr};
 use serde_json::Value;
@@ -177,6 +178,21 @@ fn every_window_of_an_alert_on_customers_is_left_out_while_it_holds_older_events
     }
     let last_week = damaged("JelouNoConversations", "seconds[1h] offset 1w", "seconds[1h]");
     assert_eq!(unguarded(&last_week), ["JelouNoConversations: 3600 s, 604800 s ago"]);
+}
+
+/// Whether customers get through is asked without what your side began, as the promise is.
+#[test]
+fn origins_that_the_promise_leaves_out_are_left_out_of_the_silence() {
+    let setting = setting("metrics.reply_target_excluded_origins").unwrap();
+    let matcher = format!("origin!~\"{}\"", setting.default_text().replace(", ", "|"));
+    let groups = groups();
+    let rules: Vec<_> = groups.iter().flat_map(|group| list(&group["rules"])).collect();
+    let asking: Vec<_> =
+        rules.iter().map(|rule| text(rule, "expr")).filter(|expr| expr.contains("conversations_started")).collect();
+    assert_eq!(asking.len(), 2);
+    for expr in asking {
+        assert!(expr.contains(&format!("jelou_conversations_started_total{{{matcher}}}")), "{expr}");
+    }
 }
 
 /// A factor at or beyond 1 / budget asks for more than everybody to be missed: the alert could never fire.

@@ -55,6 +55,14 @@ impl Alertmanager {
         assert_eq!(answer.status, 200, "{}", answer.body);
     }
 
+    /// A number that it shows of itself; 0 as long as it does not show it.
+    #[track_caller]
+    pub(crate) fn metric(&self, series: &str) -> f64 {
+        let answer = web::get(&self.address, "/metrics").unwrap();
+        let value = answer.body.lines().find_map(|line| line.strip_prefix(series));
+        value.map_or(0.0, |value| value.trim().parse().unwrap())
+    }
+
     /// The alerts that it holds, as its API tells them.
     #[track_caller]
     pub(crate) fn alerts(&self) -> Vec<Value> {

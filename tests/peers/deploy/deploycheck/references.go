@@ -49,7 +49,7 @@ func (found *objects) add(namespace string, pod *core.PodTemplateSpec, claims []
 }
 
 // references holds what no single object's validation sees: that names name something in the same file, that selectors
-// choose a Pod, and that Pods keep the standard "restricted".
+// choose a Pod, that a new Pod goes on with the series of the old one, and that Pods keep the standard "restricted".
 func (found *objects) references() (wrong []error) {
 	for _, pod := range found.pods {
 		for _, volume := range pod.Spec.Volumes {
@@ -79,7 +79,9 @@ func (found *objects) references() (wrong []error) {
 		for _, endpoint := range monitor.Spec.PodMetricsEndpoints {
 			if endpoint.Port == nil || !hasPort(pod, *endpoint.Port) {
 				wrong = append(wrong, fmt.Errorf("PodMonitor %s: the Pod has no such port", monitor.Name))
+				continue
 			}
+			wrong = append(wrong, identity(monitor, endpoint)...)
 		}
 	}
 	return wrong
