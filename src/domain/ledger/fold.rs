@@ -10,7 +10,7 @@ use super::news::News;
 use super::pairs::{PairId, Pairs};
 use super::slim::{PollNumber, SlimMillis};
 use super::{Folded, ForeignCompany, Ledger, LedgerSettings, Walked};
-use crate::domain::conversation::{Conversation, Origin, Reason, State};
+use crate::domain::conversation::{Conversation, ConversationId, Origin, Reason, State};
 use crate::domain::label::{AmendedField, RecordResult, Tally, UnknownField};
 use crate::domain::reading::{Page, Row};
 use crate::domain::snapshot::Tallies;
@@ -32,7 +32,10 @@ impl Ledger {
             let seen_at = seen_at(page);
             for row in &page.rows {
                 match row {
-                    Row::Rejected(_) => folded.records.count(RecordResult::Rejected),
+                    Row::Rejected(rejected) => {
+                        folded.records.count(RecordResult::Rejected);
+                        self.see(&rejected.identity);
+                    }
                     Row::Conversation(reading) => self.read(reading, walked, seen_at, &mut folded),
                 }
             }
@@ -41,6 +44,22 @@ impl Ledger {
             self.note_missing(walked.range, walked.narrow);
         }
         Ok(folded)
+    }
+
+    /// The upstream lists it, though nothing else can be read of it: what is known of it stands (rules **rejected**,
+    /// **vanished**).
+    fn see(&mut self, id: &ConversationId) {
+        let Some(slot) = self.entries.find(self.entries.hash(id), id) else { return };
+        let Some(entry) = self.entries.get_mut(slot) else { return };
+        if entry.read_in == self.poll {
+            return;
+        }
+        entry.read_in = self.poll;
+        self.unread.insert(slot);
+        if std::mem::take(&mut entry.vanished) {
+            self.entries.touch(slot);
+            self.moments = None;
+        }
     }
 
     fn check_company(&mut self, walked: &Walked) -> Result<(), ForeignCompany> {
@@ -121,7 +140,7 @@ impl Ledger {
             seen_at,
             news: News::default(),
         };
-        let again = before.is_some_and(|before| before.read_in == desk.poll);
+        let again = before.is_some_and(|before| before.read_in == desk.poll) && !self.unread.remove(&slot);
         if desk.locate(reading, entry, walked) {
             folded.outside_by.get_or_insert_with(|| likely_offset(reading.start, walked.range));
         }

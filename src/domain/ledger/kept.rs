@@ -97,6 +97,7 @@ impl Ledger {
             poll: kept.poll,
             missing: Vec::new(),
             outside: Vec::new(),
+            unread: BTreeSet::new(),
             reopening: BTreeMap::new(),
             moments: None,
             settings,

@@ -168,6 +168,8 @@ pub struct Ledger {
     missing: Vec<Slot>,
     /// Unsettled ones that were dated outside the range that listed them when this poll began.
     outside: Vec<Slot>,
+    /// Those of whom this poll has seen nothing but that they are listed.
+    unread: BTreeSet<Slot>,
     /// Ended ones that this poll has seen active and not ended: by its end they are reopened.
     reopening: BTreeMap<Slot, Reopening>,
     /// The facts of the moment by pair, as long as they hold.
@@ -193,6 +195,7 @@ impl Ledger {
             poll: PollNumber::FIRST,
             missing: Vec::new(),
             outside: Vec::new(),
+            unread: BTreeSet::new(),
             reopening: BTreeMap::new(),
             moments: None,
         }
@@ -202,6 +205,7 @@ impl Ledger {
     pub fn begin_poll(&mut self) {
         self.poll = self.poll.next();
         self.missing.clear();
+        self.unread.clear();
         self.reopening.clear();
         let is_outside = |slot: &Slot| self.entries.get(*slot).is_some_and(|entry| entry.outside);
         self.outside = self.unsettled.iter().map(|(_, slot)| *slot).filter(is_outside).collect();
@@ -321,6 +325,7 @@ impl Ledger {
             let Some(entry) = self.entries.remove(slot) else { continue };
             let end = entry.known_range().end;
             // The place may be another's before the poll is over.
+            self.unread.remove(&slot);
             self.reopening.remove(&slot);
             self.starts.take(entry.start.seconds());
             forgotten.entries += 1;

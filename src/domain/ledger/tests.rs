@@ -1,5 +1,7 @@
 //! One test for each rule that the ledger keeps, by the rule's name.
 
+mod sightings;
+
 use std::sync::Arc;
 
 use super::*;

@@ -189,7 +189,10 @@ impl Watch {
         let walk = if self.between_walks { &[] } else { self.walks.last().map_or(&[][..], |(_, pages)| pages) };
         let shown = |id: &str| {
             let mut rows = walk.iter().flat_map(|(_, page)| &page.rows);
-            rows.any(|row| matches!(row, Row::Conversation(reading) if reading.id.to_string() == id))
+            rows.any(|row| match row {
+                Row::Conversation(reading) => reading.id.to_string() == id,
+                Row::Rejected(rejected) => rejected.identity.to_string() == id,
+            })
         };
         let gone =
             |record: &super::stories::Record| record.at(now).is_none() && record.id().is_some_and(|id| shown(&id));
@@ -398,7 +401,7 @@ impl Watch {
         for record in &self.history.records {
             let second = UnixMillis(record.start).seconds();
             // What is listed late may have been listed after its range was read.
-            let listed = record.listed_since(now).is_some_and(|since| since < (second + 1) * 1000);
+            let listed = record.readable_since(now).is_some_and(|since| since < (second + 1) * 1000);
             let excused = second < self.reading_since
                 || second <= self.forgotten
                 || self.shaky.iter().any(|range| range.contains(UnixMillis(record.start)));
