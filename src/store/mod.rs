@@ -40,7 +40,7 @@ pub use outbox::Outbox;
 use trial::Trial;
 
 /// The schema that is written.
-const SCHEMA: u32 = 3;
+const SCHEMA: u32 = 4;
 /// What the file remembers of itself.
 const ABOUT: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("about");
 const SCHEMA_KEY: &str = "schema";

@@ -39,6 +39,12 @@ fn a_checkpoint_of_schema_2_says_what_it_said() {
     says_what_it_said(2);
 }
 
+/// With what deltas of the first account had told.
+#[test]
+fn a_checkpoint_of_schema_3_says_what_it_said() {
+    says_what_it_said(3);
+}
+
 fn says_what_it_said(schema: u32) {
     let path = std::env::temp_dir().join(format!("jelou-exporter-schema-{schema}-{}.db", Uuid::new_v4()));
     fs::write(&path, unpacked(&format!("schema-{schema}.db.gz"))).unwrap();

@@ -96,7 +96,7 @@ impl Ledger {
             last_success: None,
             poll: kept.poll,
             missing: Vec::new(),
-            outside: Vec::new(),
+            elsewhere: Vec::new(),
             unread: BTreeSet::new(),
             reopening: BTreeMap::new(),
             moments: None,

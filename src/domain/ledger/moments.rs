@@ -69,7 +69,7 @@ fn events(entry: &Entry) -> [Option<(UnixMillis, u64)>; 2] {
     let lasted = entry.duration.duration().filter(|_| !entry.is_active());
     let end = lasted.map(|duration| (entry.end.instant().unwrap_or(after(duration)), duration));
     // What is dated wrongly happened nobody knows when.
-    [reply, end].map(|event| event.filter(|_| !entry.outside))
+    [reply, end].map(|event| event.filter(|_| !entry.is_outside()))
 }
 
 impl Ledger {
@@ -97,7 +97,7 @@ impl Ledger {
             moment.active += 1;
             if entry.reply.is_none() && !self.settings.excluded_origins.contains(&entry.origin) {
                 moment.waiting += 1;
-                if !entry.outside && moment.oldest_waiting_start.is_none_or(|oldest| *start < oldest) {
+                if !entry.is_outside() && moment.oldest_waiting_start.is_none_or(|oldest| *start < oldest) {
                     moment.oldest_waiting_start = Some(*start);
                 }
             }
