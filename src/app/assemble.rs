@@ -161,20 +161,23 @@ fn restored(config: &Config, store: Option<&Store>, image: Image, now: UnixMilli
     if let Some(store) = store {
         store.conversations(|id, entry| ledger.take_back(id, entry, now)).map_err(AppError::State)?;
     }
-    let told = store.map(|store| told(config, &store.outbox())).transpose()?.flatten();
+    let told = store.map(|store| told(config, &store.outbox(), now)).transpose()?.flatten();
     let owed = |pair: &Pair| told.as_ref().is_some_and(|told| told.owes(pair));
     let forgotten = ledger.forget_pairs(now - signed_millis(config.metrics.forget_pairs_after), owed);
     info!(conversations, pairs = ledger.label_sets(), forgotten, "counting goes on from the checkpoint");
     Ok((ledger, plan))
 }
 
-/// What deltas have told, as far as they are to go on from it.
-fn told(config: &Config, outbox: &Outbox) -> Result<Option<Told>, AppError> {
+/// What deltas have told, as far as somebody waits for the rest. Where nothing is pushed, they may go on some day; but for
+/// no longer than pairs may be silent anyway, or new pairs would never be forgotten again.
+fn told(config: &Config, outbox: &Outbox, now: UnixMillis) -> Result<Option<Told>, AppError> {
     if config.otlp.endpoint.is_some() && config.otlp.temporality == Temporality::Cumulative {
         return Ok(None);
     }
     let kept = outbox.read().map_err(AppError::State)?;
-    Ok(kept.map(|kept| Told::restored(kept.until, kept.pairs, kept.tallies)))
+    let told = kept.map(|kept| Told::restored(kept.until, kept.pairs, kept.tallies));
+    let patience = now - signed_millis(config.metrics.forget_pairs_after);
+    Ok(told.filter(|told| config.otlp.endpoint.is_some() || told.until.is_some_and(|until| until >= patience)))
 }
 
 fn ledger_settings(config: &Config) -> LedgerSettings {
@@ -251,3 +254,6 @@ fn millis(duration: Duration) -> u64 {
 fn signed_millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests;
