@@ -53,7 +53,7 @@ pub(super) fn poller(config: &Config, clock: &Arc<dyn Clock>) -> Result<Assemble
         None => (None, None),
     };
     let instance_id = store.as_ref().map_or_else(|| Uuid::new_v4().to_string(), |store| store.instance_id().to_owned());
-    let spans = span_push(config, &instance_id)?;
+    let spans = span_push(config, &instance_id, clock)?;
     let outbox = store.as_ref().map(Store::outbox);
     let (settings, mut parts) = parts(config, clock, upstream, store, image)?;
     let forgotten = parts.ledger.take_forgotten();
@@ -211,9 +211,9 @@ pub(super) fn push_options(config: &Config, instance_id: &str) -> Option<PushOpt
 }
 
 /// Where the exporter's own spans go, if that is wanted.
-fn span_push(config: &Config, instance_id: &str) -> Result<Option<SpanPush>, AppError> {
-    let endpoint = config.otlp.traces.as_ref();
-    endpoint.map(|endpoint| SpanPush::new(&options(config, endpoint, instance_id))).transpose().map_err(AppError::Push)
+fn span_push(config: &Config, instance_id: &str, clock: &Arc<dyn Clock>) -> Result<Option<SpanPush>, AppError> {
+    let push = |endpoint| SpanPush::new(&options(config, endpoint, instance_id), clock);
+    config.otlp.traces.as_ref().map(push).transpose().map_err(AppError::Push)
 }
 
 fn options(config: &Config, endpoint: &OtlpEndpoint, instance_id: &str) -> PushOptions {

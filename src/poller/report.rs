@@ -13,7 +13,7 @@ use crate::domain::snapshot::Own;
 use crate::domain::time::Range;
 use crate::jelou::ApiError;
 use crate::store::StoreError;
-use crate::streak::{News, Streak};
+use crate::streak::{News, Streak, likeness};
 
 /// Why a poll failed.
 #[derive(Debug)]
@@ -70,15 +70,13 @@ impl PollError {
 
     /// By what one failure is like another: then only one of them is worth telling.
     pub(super) fn likeness(&self) -> String {
-        // The system's words, without ports and the like.
-        let words = |text: &str| text.chars().filter(|char| !char.is_ascii_digit()).collect::<String>();
         let more = match self {
             Self::Api { error, .. } | Self::Stretch { error, .. } => match error {
-                ApiError::Connect { why } => words(why),
+                ApiError::Connect { why } => likeness(why),
                 ApiError::BadBody(body) => format!("{:?}", std::mem::discriminant(body)),
                 other => format!("{:?}", other.http_status()),
             },
-            Self::Commit(error) => words(&error.to_string()),
+            Self::Commit(error) => likeness(&error.to_string()),
             _ => String::new(),
         };
         format!("{} {more}", self.kind())
