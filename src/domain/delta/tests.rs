@@ -201,6 +201,33 @@ fn other_bounds_are_exact_from_the_next_export_on() {
     assert_eq!(told.with(&sample::with_pairs([pair]), &live, NOW + 3).1.pairs.len(), 0);
 }
 
+/// What is counted of the time before the first export, as where the initial range is counted.
+#[test]
+fn start_times_of_what_was_never_told_are_those_of_the_series() {
+    let live = live();
+    let (told, _) = Told::default().with(&sample::empty(), &live, NOW);
+    let mut snapshot = sample::with_pairs([sample::pair("b", "t")]);
+    let starts = |snapshot: &Snapshot| {
+        let pair = &snapshot.conversations.as_ref().unwrap().pairs[0];
+        let counters = pair.started.iter().map(|(_, counter)| counter.start);
+        [pair.start, pair.reply.start(), pair.duration.start()].into_iter().chain(counters).collect::<Vec<_>>()
+    };
+    let window = told.window(&snapshot, &live, NOW + 10);
+    assert_eq!((window.since, starts(&window.snapshot)), (Some(NOW), starts(&snapshot)), "long before the window");
+    assert!(starts(&snapshot).iter().all(|start| *start < NOW));
+
+    let (told, _) = told.with(&snapshot, &live, window.until);
+    let shown = snapshot.conversations.as_mut().unwrap();
+    Arc::make_mut(&mut shown.pairs[0]).started_mut(Origin::Closed, NOW + 5).value += 1;
+    let window = told.window(&snapshot, &live, NOW + 20);
+    let (new, old): (Vec<_>, Vec<_>) = starts(&window.snapshot).into_iter().partition(|start| *start == NOW + 5);
+    assert_eq!(
+        (new.len(), old.iter().all(|start| *start == NOW + 10)),
+        (1, true),
+        "what was told starts with the window"
+    );
+}
+
 #[test]
 fn a_pair_that_left_is_told_of_no_more() {
     let live = live();
