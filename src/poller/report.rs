@@ -32,7 +32,7 @@ pub enum PollError {
         /// How.
         error: ApiError,
     },
-    /// Records slipped through the pages of a range, walk after walk.
+    /// Records slipped through the pages of a range, walk after walk, or there were more pages than there can be.
     Incomplete {
         /// The range that was being read.
         range: Range,
@@ -107,8 +107,9 @@ impl fmt::Display for PollError {
             Self::Stretch { range, error } => write!(f, "of the older range {range}: {error}"),
             Self::Incomplete { range } => write!(
                 f,
-                "the pages of the range {range} kept shifting: three walks showed fewer records than the upstream's total, \
-                 each other ones; what they showed is counted, and the next poll reads the range again"
+                "the range {range} was not read completely: its pages kept shifting, so that three walks showed fewer records \
+                 than the upstream's total, each other ones, or they came to no end; what they showed is counted, and the next \
+                 poll reads the range again"
             ),
             Self::Silenced { wait } => {
                 write!(
