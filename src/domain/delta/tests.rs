@@ -9,15 +9,10 @@ use crate::domain::distribution::Layout;
 use crate::domain::label::{
     AmendedField, ExportResult, HttpDrop, LogLevel, Outcome, PollResult, RecordResult, UnknownField, WalkResult,
 };
+use crate::domain::sample::{self, live};
 use crate::domain::snapshot::{Checkpoint, Value};
-use crate::live::LiveStats;
-use crate::render::sample;
 
 const NOW: UnixMillis = sample::NOW;
-
-fn live() -> Live {
-    LiveStats::new(true).live()
-}
 
 /// What counters and histograms hold: whole numbers, in milliseconds where they are times.
 fn totals(snapshot: &Snapshot, live: &Live) -> BTreeMap<String, Vec<u128>> {
@@ -108,12 +103,12 @@ fn busy() -> (Snapshot, Live) {
     own.unknown_values.count(UnknownField::State);
     (own.api_retries, own.abandoned) = (1, 2000);
     own.checkpoint = Some(Checkpoint { failures: 1, ..Checkpoint::default() });
-    let stats = LiveStats::new(true);
-    stats.count_answer(404);
-    stats.count_log(LogLevel::Warn);
-    stats.count_export(ExportResult::Success, NOW);
-    stats.count_dropped(HttpDrop::Handshake);
-    (snapshot, stats.live())
+    let mut live = live();
+    live.http_requests.push((404, 1));
+    live.log_messages.count(LogLevel::Warn);
+    live.exports.as_mut().unwrap().results.count(ExportResult::Success);
+    live.http_dropped.count(HttpDrop::Handshake);
+    (snapshot, live)
 }
 
 #[test]
