@@ -398,6 +398,9 @@ impl Watch {
         if !self.history.is_honest() || last.is_some_and(|last| last.own.data_complete == own.data_complete) {
             return Ok(());
         }
+        // A lead of the local clock by less than two seconds cannot be told by a header that is cut to the second: by so much
+        // the claim may come early. What it does not hold yet lies in the newest stretch of the next poll.
+        let known_for_sure = complete.seconds() - if self.history.clock.is_empty() { 0 } else { 2 };
         for record in &self.history.records {
             let second = UnixMillis(record.start).seconds();
             // What is listed late may have been listed after its range was read.
@@ -406,7 +409,7 @@ impl Watch {
                 || second <= self.forgotten
                 || self.shaky.iter().any(|range| range.contains(UnixMillis(record.start)));
             let Some(id) = record.id() else { continue };
-            if second < complete.seconds()
+            if second < known_for_sure
                 && listed
                 && !excused
                 && self.books.iter().all(|book| !book.memory.contains_key(&id))
