@@ -59,6 +59,8 @@ fn says_what_it_said(schema: u32) {
             ("metrics.forget_pairs_after", "36500d"),
         ];
         let mut exporter = Exporter::start("http://127.0.0.1:1", &settings);
+        // It is told of with the first poll, which fails.
+        exporter.scraped("the company", |scrape| scrape.total("jelou_account_info", &[]) == 1.0);
         let body = exporter.get("/metrics").body;
         let says = numbers(&body);
         for (series, was) in &said {
