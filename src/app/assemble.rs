@@ -53,7 +53,7 @@ pub(super) fn poller(config: &Config, clock: &Arc<dyn Clock>) -> Result<Assemble
         None => (None, None),
     };
     let instance_id = store.as_ref().map_or_else(|| Uuid::new_v4().to_string(), |store| store.instance_id().to_owned());
-    let spans = span_push(config, &instance_id)?;
+    let spans = span_push(config, &instance_id, clock)?;
     let outbox = store.as_ref().map(Store::outbox);
     let (settings, mut parts) = parts(config, clock, upstream, store, image)?;
     let forgotten = parts.ledger.take_forgotten();
@@ -161,20 +161,23 @@ fn restored(config: &Config, store: Option<&Store>, image: Image, now: UnixMilli
     if let Some(store) = store {
         store.conversations(|id, entry| ledger.take_back(id, entry, now)).map_err(AppError::State)?;
     }
-    let told = store.map(|store| told(config, &store.outbox())).transpose()?.flatten();
+    let told = store.map(|store| told(config, &store.outbox(), now)).transpose()?.flatten();
     let owed = |pair: &Pair| told.as_ref().is_some_and(|told| told.owes(pair));
     let forgotten = ledger.forget_pairs(now - signed_millis(config.metrics.forget_pairs_after), owed);
     info!(conversations, pairs = ledger.label_sets(), forgotten, "counting goes on from the checkpoint");
     Ok((ledger, plan))
 }
 
-/// What deltas have told, as far as they are to go on from it.
-fn told(config: &Config, outbox: &Outbox) -> Result<Option<Told>, AppError> {
+/// What deltas have told, as far as somebody waits for the rest. Where nothing is pushed, they may go on some day; but for
+/// no longer than pairs may be silent anyway, or new pairs would never be forgotten again.
+fn told(config: &Config, outbox: &Outbox, now: UnixMillis) -> Result<Option<Told>, AppError> {
     if config.otlp.endpoint.is_some() && config.otlp.temporality == Temporality::Cumulative {
         return Ok(None);
     }
     let kept = outbox.read().map_err(AppError::State)?;
-    Ok(kept.map(|kept| Told::restored(kept.until, kept.pairs, kept.tallies)))
+    let told = kept.map(|kept| Told::restored(kept.until, kept.pairs, kept.tallies));
+    let patience = now - signed_millis(config.metrics.forget_pairs_after);
+    Ok(told.filter(|told| config.otlp.endpoint.is_some() || told.until.is_some_and(|until| until >= patience)))
 }
 
 fn ledger_settings(config: &Config) -> LedgerSettings {
@@ -208,9 +211,9 @@ pub(super) fn push_options(config: &Config, instance_id: &str) -> Option<PushOpt
 }
 
 /// Where the exporter's own spans go, if that is wanted.
-fn span_push(config: &Config, instance_id: &str) -> Result<Option<SpanPush>, AppError> {
-    let endpoint = config.otlp.traces.as_ref();
-    endpoint.map(|endpoint| SpanPush::new(&options(config, endpoint, instance_id))).transpose().map_err(AppError::Push)
+fn span_push(config: &Config, instance_id: &str, clock: &Arc<dyn Clock>) -> Result<Option<SpanPush>, AppError> {
+    let push = |endpoint| SpanPush::new(&options(config, endpoint, instance_id), clock);
+    config.otlp.traces.as_ref().map(push).transpose().map_err(AppError::Push)
 }
 
 fn options(config: &Config, endpoint: &OtlpEndpoint, instance_id: &str) -> PushOptions {
@@ -251,3 +254,6 @@ fn millis(duration: Duration) -> u64 {
 fn signed_millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,7 +32,8 @@ pub struct Told {
 /// What one export tells.
 #[derive(Clone, Debug)]
 pub struct Window {
-    /// Counters and histograms hold what was counted in the window, their start times are those of the series; gauges
+    /// Counters and histograms hold what was counted in the window. Those of a pair start with it, but for a series of which
+    /// nothing was told before: that starts when it began to count. All others bear the start times of their series. Gauges
     /// are as they are.
     pub snapshot: Snapshot,
     /// The same for what moves between snapshots.
@@ -79,10 +80,15 @@ impl Told {
     /// What is to be told at `now`. A window ends after it began, also when the clock was set back a little: receivers take
     /// what seems to have ended before for a repetition. When it was set back far, windows go on at the clock's time.
     pub fn window(&self, snapshot: &Snapshot, live: &Live, now: UnixMillis) -> Window {
+        let (since, until) = match self.until {
+            None => (None, now),
+            Some(until) if until.since(now) > FAR_AHEAD => (Some(now - 1), now),
+            Some(until) => (Some(until), now.max(until + 1)),
+        };
         let mut news = snapshot.clone();
         if let Some(conversations) = &mut news.conversations {
             let told = align(&conversations.pairs, &self.pairs);
-            conversations.pairs = told.map(|(pair, told)| Arc::new(pair.since(told))).collect();
+            conversations.pairs = told.map(|(pair, told)| Arc::new(pair.since(told, since))).collect();
         }
         if let Some(told) = &self.tallies {
             news.tallies = news.tallies.since(told);
@@ -91,11 +97,6 @@ impl Told {
         if let Some((own, told)) = &self.process {
             (news.own, live) = (news.own.since(own), live.since(told));
         }
-        let (since, until) = match self.until {
-            None => (None, now),
-            Some(until) if until.since(now) > FAR_AHEAD => (Some(now - 1), now),
-            Some(until) => (Some(until), now.max(until + 1)),
-        };
         Window { snapshot: news, live, since, until }
     }
 
@@ -168,26 +169,30 @@ impl Pair {
 
     /// What was counted since it was as `told`. A pair that was forgotten and came back counts from a new start: of that,
     /// nothing was told.
-    fn since(&self, told: Option<&Arc<Self>>) -> Self {
+    fn since(&self, told: Option<&Arc<Self>>, window: Option<UnixMillis>) -> Self {
         let nothing;
+        let mut begin = window;
         let told = match told.filter(|told| told.start == self.start) {
             Some(told) => &**told,
             None => {
                 let (reply, duration) = (Arc::clone(self.reply.layout()), Arc::clone(self.duration.layout()));
                 nothing = Self::new(self.labels.clone(), self.start, reply, duration);
+                begin = None;
                 &nothing
             }
         };
+        let later = |start: UnixMillis| begin.map_or(start, |begin| start.max(begin));
         Self {
             labels: self.labels.clone(),
-            started: counters_since(&self.started, &told.started),
-            ended: counters_since(&self.ended, &told.ended),
+            start: later(self.start),
+            started: counters_since(&self.started, &told.started, later),
+            ended: counters_since(&self.ended, &told.ended, later),
             unanswered: self.unanswered.saturating_sub(told.unanswered),
             met: self.met.saturating_sub(told.met),
             missed: self.missed.saturating_sub(told.missed),
             reopened: self.reopened.saturating_sub(told.reopened),
-            reply: self.reply.since(&told.reply),
-            duration: self.duration.since(&told.duration),
+            reply: self.reply.since(&told.reply).starting(later(self.reply.start())),
+            duration: self.duration.since(&told.duration).starting(later(self.duration.start())),
             ..*self
         }
     }
@@ -199,10 +204,18 @@ fn same_times(now: &Distribution, told: &Distribution) -> bool {
         && (layout.counted(), layout.schema()) == (before.counted(), before.schema())
 }
 
-fn counters_since<K: Ord + Copy>(counters: &[(K, Counter)], told: &[(K, Counter)]) -> Vec<(K, Counter)> {
-    let since = |(key, counter): &(K, Counter)| {
-        let told = told.binary_search_by_key(key, |(key, _)| *key).map_or(0, |at| told[at].1.value);
-        (*key, Counter { value: counter.value.saturating_sub(told), ..*counter })
+/// Those that were told start with the window.
+fn counters_since<K: Ord + Copy>(
+    counters: &[(K, Counter)],
+    told: &[(K, Counter)],
+    later: impl Fn(UnixMillis) -> UnixMillis,
+) -> Vec<(K, Counter)> {
+    let since = |(key, counter): &(K, Counter)| match told.binary_search_by_key(key, |(key, _)| *key) {
+        Ok(at) => {
+            let value = counter.value.saturating_sub(told[at].1.value);
+            (*key, Counter { value, start: later(counter.start) })
+        }
+        Err(_) => (*key, *counter),
     };
     counters.iter().map(since).collect()
 }

@@ -116,8 +116,7 @@ fn series(snapshot: &Snapshot, live: &Live, wanted: impl Fn(&Family) -> bool) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::live::LiveStats;
-    use crate::render::sample;
+    use crate::domain::sample::{self, live};
 
     fn texts(gone: &[Gone]) -> BTreeSet<String> {
         let text = |gone: &Gone| {
@@ -125,10 +124,6 @@ mod tests {
             format!("{} {labels}", gone.family.name)
         };
         gone.iter().map(text).collect()
-    }
-
-    fn live() -> Live {
-        LiveStats::new(true).live()
     }
 
     #[test]

@@ -70,7 +70,7 @@ impl Work {
     }
 }
 
-/// Why a poll failed, in words that anyone may read: nothing in it comes from the upstream.
+/// Why a poll failed, in words that anyone may read: the only one that comes from the upstream is the id of a foreign company.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// The kind, in a word.

@@ -33,6 +33,8 @@ pub mod pair;
 pub mod plan;
 pub mod reading;
 pub mod retry;
+#[cfg(test)]
+pub(crate) mod sample;
 pub mod snapshot;
 pub mod time;
 pub mod walk;

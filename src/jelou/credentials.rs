@@ -32,6 +32,8 @@ struct Current {
     header: HeaderValue,
     /// When the upstream last accepted them, milliseconds; 0 when it never did.
     accepted_at: AtomicI64,
+    /// What the file held instead when it was last taken over and could not be used.
+    unusable: Option<Secret>,
 }
 
 impl Credentials {
@@ -56,14 +58,14 @@ impl Credentials {
         self.with(|current| current.header.clone())
     }
 
-    /// Whether the file holds another secret than the one in use, or was written anew: somebody who writes the same secret
+    /// Whether the file holds another secret than the one in use, which was not tried in vain yet, or was written anew: somebody who writes the same secret
     /// once more wants it to be tried. A file that cannot be read holds none.
     ///
     /// The content is compared, too, as it is short and the modification time of a mounted secret is not to be trusted.
     pub(super) fn file_changed(&self) -> bool {
         let Some(path) = &self.file else { return false };
         let Ok(secret) = read(path) else { return false };
-        self.with(|current| current.secret != secret) || written(path) != *self.written()
+        self.with(|current| current.has_not_met(&secret)) || written(path) != *self.written()
     }
 
     /// Takes over what the file holds now; true if that is another secret. Without a file nothing can change; what goes
@@ -78,11 +80,14 @@ impl Credentials {
         if self.with(|current| current.secret == secret) {
             return Ok(false);
         }
-        let current = Current::new(&self.id, self.scheme, secret).ok_or_else(|| {
-            told(io::Error::new(io::ErrorKind::InvalidData, "the secret has characters that no header can carry"))
-        })?;
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = current;
-        Ok(true)
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(new) = Current::new(&self.id, self.scheme, secret.clone()) {
+            *current = new;
+            return Ok(true);
+        }
+        // Once is enough: as long as the file seems to have changed, a refused upstream is asked at every poll.
+        current.unusable = Some(secret);
+        Err(told(io::Error::new(io::ErrorKind::InvalidData, "the secret has characters that no header can carry")))
     }
 
     /// The upstream has accepted what is in use.
@@ -144,7 +149,12 @@ impl Current {
         // Owned so, its memory is overwritten when the last copy of the header is dropped.
         let mut header = HeaderValue::from_maybe_shared(Bytes::from_owner(Text(text))).ok()?;
         header.set_sensitive(true);
-        Some(Self { secret, header, accepted_at: AtomicI64::new(0) })
+        Some(Self { secret, header, accepted_at: AtomicI64::new(0), unusable: None })
+    }
+
+    /// Whether this is neither the secret in use nor the one that could not be used instead.
+    fn has_not_met(&self, secret: &Secret) -> bool {
+        self.secret != *secret && self.unusable.as_ref() != Some(secret)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::domain::snapshot::Own;
 use crate::domain::time::Range;
 use crate::jelou::ApiError;
 use crate::store::StoreError;
-use crate::streak::{News, Streak};
+use crate::streak::{News, Streak, likeness};
 
 /// Why a poll failed.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub enum PollError {
         /// How.
         error: ApiError,
     },
-    /// Records slipped through the pages of a range, walk after walk.
+    /// Records slipped through the pages of a range, walk after walk, or there were more pages than there can be.
     Incomplete {
         /// The range that was being read.
         range: Range,
@@ -70,15 +70,13 @@ impl PollError {
 
     /// By what one failure is like another: then only one of them is worth telling.
     pub(super) fn likeness(&self) -> String {
-        // The system's words, without ports and the like.
-        let words = |text: &str| text.chars().filter(|char| !char.is_ascii_digit()).collect::<String>();
         let more = match self {
             Self::Api { error, .. } | Self::Stretch { error, .. } => match error {
-                ApiError::Connect { why } => words(why),
+                ApiError::Connect { why } => likeness(why),
                 ApiError::BadBody(body) => format!("{:?}", std::mem::discriminant(body)),
                 other => format!("{:?}", other.http_status()),
             },
-            Self::Commit(error) => words(&error.to_string()),
+            Self::Commit(error) => likeness(&error.to_string()),
             _ => String::new(),
         };
         format!("{} {more}", self.kind())
@@ -109,8 +107,9 @@ impl fmt::Display for PollError {
             Self::Stretch { range, error } => write!(f, "of the older range {range}: {error}"),
             Self::Incomplete { range } => write!(
                 f,
-                "the pages of the range {range} kept shifting: three walks showed fewer records than the upstream's total, \
-                 each other ones; what they showed is counted, and the next poll reads the range again"
+                "the range {range} was not read completely: its pages kept shifting, so that three walks showed fewer records \
+                 than the upstream's total, each other ones, or they came to no end; what they showed is counted, and the next \
+                 poll reads the range again"
             ),
             Self::Silenced { wait } => {
                 write!(

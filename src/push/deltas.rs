@@ -30,10 +30,19 @@ struct State {
     told: Told,
     /// Requests of the last export that are not answered for good, compressed.
     unsent: VecDeque<Vec<u8>>,
+    /// Which export that is, among those of the process.
+    export: u64,
     /// How many others it had.
     answered: u32,
     /// Where it is kept, if anything is.
     outbox: Option<Outbox>,
+}
+
+/// Which request of which export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    export: u64,
+    request: u32,
 }
 
 impl Deltas {
@@ -52,11 +61,11 @@ impl Deltas {
                     return Err(StoreError::Damaged { path: outbox.path(), why });
                 }
                 let told = Told::restored(until, pairs, tallies);
-                State { told, unsent: unsent.into(), answered, outbox: Some(outbox) }
+                State { told, unsent: unsent.into(), export: 0, answered, outbox: Some(outbox) }
             }
             (_, outbox) => {
                 let told = if first.own.restored { Told::as_if(first, now) } else { Told::default() };
-                let state = State { told, unsent: VecDeque::new(), answered: 0, outbox };
+                let state = State { told, unsent: VecDeque::new(), export: 0, answered: 0, outbox };
                 // Before anything is counted: after a crash it is known that what was counted is still to be told.
                 state.keep(&News { pairs: state.told.pairs.clone(), gone: Vec::new() }, &[])?;
                 state
@@ -76,29 +85,34 @@ impl Deltas {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next request to send, if an export is under way.
+    /// The next request to send, if an export is under way, and its place.
     ///
     /// # Errors
     ///
     /// When it is not what was kept.
-    pub(super) fn next(&self) -> Result<Option<ExportMetricsServiceRequest>, String> {
-        self.lock().unsent.front().map(|request| unpack(request)).transpose()
+    pub(super) fn next(&self) -> Result<Option<(Place, ExportMetricsServiceRequest)>, String> {
+        let state = self.lock();
+        let place = Place { export: state.export, request: state.answered };
+        Ok(state.unsent.front().map(|request| unpack(request)).transpose()?.map(|request| (place, request)))
     }
 
-    /// That request was answered for good.
+    /// The request of this place was answered for good. It may be said twice, by who was stopped while it was kept.
     ///
     /// # Errors
     ///
     /// When this cannot be kept. It is not sent again but after a crash.
-    pub(super) fn answered(&self) -> Result<(), StoreError> {
+    pub(super) fn answered(&self, place: Place) -> Result<(), StoreError> {
         let mut state = self.lock();
-        state.unsent.pop_front();
+        if place != (Place { export: state.export, request: state.answered }) || state.unsent.pop_front().is_none() {
+            return Ok(());
+        }
         state.answered += 1;
         let State { told, answered, outbox, .. } = &*state;
         outbox.as_ref().map_or(Ok(()), |outbox| outbox.answered(*answered, told.until, told.tallies.as_ref()))
     }
 
-    /// Makes the next export, of all that was counted since the last one.
+    /// Makes the next export, of all that was counted since the last one, unless one is under way: whoever is stopped while
+    /// one is made finds it made.
     ///
     /// # Errors
     ///
@@ -112,6 +126,9 @@ impl Deltas {
         now: UnixMillis,
     ) -> Result<(), StoreError> {
         let mut state = self.lock();
+        if !state.unsent.is_empty() {
+            return Ok(());
+        }
         let window = state.told.window(snapshot, live, now);
         let export = otlp::Export {
             snapshot: &window.snapshot,
@@ -125,7 +142,8 @@ impl Deltas {
         let requests = otlp::requests(&export, &options);
         let requests: Vec<_> = requests.iter().map(|request| gzip(&request.encode_to_vec()).to_vec()).collect();
         let (told, news) = state.told.with(snapshot, live, window.until);
-        let next = State { told, unsent: requests.into(), answered: 0, outbox: state.outbox.clone() };
+        let (export, outbox) = (state.export + 1, state.outbox.clone());
+        let next = State { told, unsent: requests.into(), export, answered: 0, outbox };
         next.keep(&news, &Vec::from(next.unsent.clone()))?;
         *state = next;
         Ok(())

@@ -138,8 +138,9 @@ impl Pusher {
         let mut delivery = self.delivery(deadline);
         loop {
             let (next, packing) = (deltas.clone(), self.packing);
-            let payload = match encoding(move || Ok(next.next()?.map(|request| packing.pack(request)))).await {
-                Ok(Some(payload)) => payload,
+            let packed = move || Ok(next.next()?.map(|(place, request)| (place, packing.pack(request))));
+            let (place, payload) = match encoding(packed).await {
+                Ok(Some(next)) => next,
                 Ok(None) => return true,
                 Err(why) => {
                     report.failed(why);
@@ -156,7 +157,7 @@ impl Pusher {
             }
             report.lost |= lost;
             let answered = deltas.clone();
-            if let Err(error) = encoding(move || answered.answered().map_err(|error| error.to_string())).await {
+            if let Err(error) = encoding(move || answered.answered(place).map_err(|error| error.to_string())).await {
                 tracing::error!(%error, "an OTLP export was taken, which cannot be kept: after a crash it is sent again");
             }
         }

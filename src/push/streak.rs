@@ -3,7 +3,7 @@
 use super::delivery::Outcome;
 use crate::domain::label::ExportResult;
 use crate::domain::time::UnixMillis;
-use crate::streak::{News, Streak as Failures};
+use crate::streak::{News, Streak as Failures, likeness};
 
 /// The exports since the last one that was taken whole.
 #[derive(Debug, Default)]
@@ -37,7 +37,7 @@ impl Streak {
             self.loss_told = false;
             return;
         }
-        let news = self.failures.failed(outcome.result.as_str().to_owned(), now);
+        let news = self.failures.failed(format!("{} {}", outcome.result.as_str(), likeness(error)), now);
         if outcome.lost && !self.loss_told {
             self.loss_told = true;
             tracing::error!(
@@ -129,12 +129,16 @@ mod tests {
                 .contains("failed; the next carries its data\" error=down url=http://collector:4318/v1/metrics")
         );
         assert_eq!(fail("down"), "");
+        assert!(fail("HTTP 401").contains("error=\"HTTP 401\""), "what stands in the way now is something else");
+        assert_eq!(fail("down"), "");
         tokio::time::advance(std::time::Duration::from_secs(600)).await;
-        let told = fail("denied");
+        let told = fail("HTTP 401");
         assert!(
-            told.contains("OTLP exports still fail\" error=denied url=http://collector:4318/v1/metrics exports=3"),
+            told.contains(
+                "OTLP exports still fail\" error=\"HTTP 401\" url=http://collector:4318/v1/metrics exports=5"
+            ),
             "{told}"
         );
-        assert_eq!(fail("denied"), "");
+        assert_eq!(fail("HTTP 401"), "");
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,8 +22,10 @@ use tokio::runtime::Handle;
 use tracing::{debug, info, warn};
 
 use super::{Protocol, PushError, PushOptions, certificates, grpc, http};
+use crate::clock::Clock;
 use crate::config::values::is_loopback;
 use crate::logging::chain;
+use crate::streak::{News, Streak, likeness};
 use crate::unreached::Place;
 
 /// The scope of the spans, as of the metrics: a constant name.
@@ -40,10 +42,10 @@ impl SpanPush {
     /// # Errors
     ///
     /// When the options cannot be used; whatever the receiver does later is logged and costs only spans.
-    pub fn new(options: &PushOptions) -> Result<Self, PushError> {
+    pub fn new(options: &PushOptions, clock: &Arc<dyn Clock>) -> Result<Self, PushError> {
         let url = Url::parse(&options.url).map_err(|error| PushError::Endpoint(error.to_string()))?;
         let place = Place::new(&url, options.protocol == Protocol::Grpc || is_loopback(&url));
-        let exporter = Told::new(exporter(options, &place)?, place.url().to_owned());
+        let exporter = Told::new(exporter(options, &place)?, place.url().to_owned(), Arc::clone(clock));
         let attributes = options.resource.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
         let resource = Resource::builder_empty().with_attributes(attributes).build();
         Ok(Self(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build()))
@@ -119,19 +121,24 @@ impl HttpClient for OverHttp {
     }
 }
 
-/// Says in the log when spans begin to be lost and when they leave again, not each time.
-#[derive(Debug)]
+/// Says in the log when spans begin to be lost, now and then while they are, and when they leave again; not each time.
 pub(super) struct Told<E> {
     exporter: E,
-    /// Exports that failed in a row.
-    failing: Mutex<u64>,
+    failures: Mutex<Streak>,
     /// Where the receiver is.
     url: String,
+    clock: Arc<dyn Clock>,
 }
 
 impl<E> Told<E> {
-    pub(super) fn new(exporter: E, url: String) -> Self {
-        Self { exporter, failing: Mutex::default(), url }
+    pub(super) fn new(exporter: E, url: String, clock: Arc<dyn Clock>) -> Self {
+        Self { exporter, failures: Mutex::default(), url, clock }
+    }
+}
+
+impl<E: fmt::Debug> fmt::Debug for Told<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Told").field("exporter", &self.exporter).finish_non_exhaustive()
     }
 }
 
@@ -139,18 +146,21 @@ impl<E: SpanExporter> SpanExporter for Told<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let spans = batch.len();
         let result = self.exporter.export(batch).await;
-        let mut failing = self.failing.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut failures = self.failures.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         match &result {
-            Ok(()) if *failing > 0 => {
-                info!(exports_failed = *failing, "spans are taken again");
-                *failing = 0;
-            }
-            Ok(()) => debug!(spans, "spans were sent"),
+            Ok(()) => match failures.succeeded() {
+                Some((exports_failed, since)) => info!(exports_failed, failing_since = %since, "spans are taken again"),
+                None => debug!(spans, "spans were sent"),
+            },
             Err(error) => {
-                if *failing == 0 {
-                    warn!(error = %Why(error), url = self.url, spans, "spans could not be sent and are lost");
+                let (error, url) = (Why(error), self.url.as_str());
+                match failures.failed(likeness(&error.to_string()), self.clock.now()) {
+                    News::First => warn!(%error, url, spans, "spans could not be sent and are lost"),
+                    News::StillFailing { failures, since } => {
+                        warn!(%error, url, exports = failures, failing_since = %since, "spans are still lost");
+                    }
+                    News::Again { failures } => debug!(%error, exports = failures, "spans were lost again"),
                 }
-                *failing += 1;
             }
         }
         result

@@ -13,4 +13,4 @@ mod protobuf;
 pub mod reference;
 
 #[cfg(test)]
-pub(crate) mod sample;
+pub(crate) use crate::domain::sample;

@@ -56,7 +56,8 @@ pub enum Temporality {
     Cumulative,
     /// What was counted in a window.
     Delta {
-        /// When it begins; where a series is younger, or for `None`, it begins with the series.
+        /// When it begins; where a series is younger, or for `None`, it begins with the series. The series of pairs bear it
+        /// as their start, where they do not begin with themselves.
         since: Option<UnixMillis>,
         /// When it ends.
         until: UnixMillis,
@@ -114,7 +115,7 @@ fn split(export: &Export<'_>, options: &Options, most_bytes: usize) -> Vec<Expor
     let mut batches = Batches::new(envelope(options), options.encoding, export.temporality, most_bytes);
     for family in FAMILIES {
         export.snapshot.visit(family, export.live, &mut |point| {
-            batches.add(family, AnyPoint::new(family.kind, &point, options.histograms, export));
+            batches.add(family, AnyPoint::new(family, &point, options.histograms, export));
         });
         for gone in export.gone.iter().filter(|gone| gone.family.id == family.id) {
             batches.add(family, AnyPoint::gone(gone, options.histograms, export.time(family.kind)));

@@ -7,6 +7,7 @@
 //! * Schema 2: pairs are [`KnownBytes`]: they remember when something was last counted, and may be forgotten.
 //! * Schema 3: [`PushBytes`], beside the pairs that deltas have told, as [`KnownBytes`] without percentiles, and the requests
 //!   that nobody has acknowledged, as the push packs them. None of it is there where no deltas are sent.
+//! * Schema 4: [`EntryBytes`] tell a conversation whose date is wrong from one whose date was; a byte that was 0 or 1 may be 2.
 
 mod push;
 
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::conversation::{Origin, Reason, State};
 use crate::domain::distribution::{Distribution, DistributionParts, Layout};
 use crate::domain::label::{AmendedField, LabelValue, Tally};
-use crate::domain::ledger::{Decision, Entry, Kept, Known, Narrow, Once, PairId, PollNumber};
+use crate::domain::ledger::{Decision, Entry, Kept, Known, Narrow, Once, Outside, PairId, PollNumber};
 use crate::domain::pair::{Counter, Pair, PairLabels};
 use crate::domain::plan::{KeptPlan, Sweep};
 use crate::domain::snapshot::Tallies;
@@ -76,7 +77,8 @@ pub(super) struct EntryBytes {
     /// 0 untried, 1 proven, 2 failed.
     narrow: u8,
     folded: bool,
-    outside: bool,
+    /// 0 never, 1 now, 2 before; up to schema 3 whether ever, which is taken for now.
+    outside: u8,
     vanished: bool,
     settled: bool,
 }
@@ -109,7 +111,11 @@ impl From<&Entry> for EntryBytes {
                 Narrow::Failed => 2,
             },
             folded: entry.folded,
-            outside: entry.outside,
+            outside: match entry.outside {
+                Outside::Never => 0,
+                Outside::Now => 1,
+                Outside::Before => 2,
+            },
             vanished: entry.vanished,
             settled: entry.settled,
         }
@@ -152,7 +158,12 @@ impl TryFrom<EntryBytes> for Entry {
                 _ => return Err(Unreadable),
             },
             folded: bytes.folded,
-            outside: bytes.outside,
+            outside: match bytes.outside {
+                0 => Outside::Never,
+                1 => Outside::Now,
+                2 => Outside::Before,
+                _ => return Err(Unreadable),
+            },
             vanished: bytes.vanished,
             settled: bytes.settled,
         })

@@ -11,6 +11,7 @@ pub(crate) mod elsewhere;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod lock;
 mod look;
 pub mod outbox;
 #[cfg(test)]
@@ -18,9 +19,10 @@ mod tests;
 mod trial;
 mod upgrade;
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use redb::backends::FileBackend;
 use redb::{
@@ -40,7 +42,7 @@ pub use outbox::Outbox;
 use trial::Trial;
 
 /// The schema that is written.
-const SCHEMA: u32 = 3;
+const SCHEMA: u32 = 4;
 /// What the file remembers of itself.
 const ABOUT: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("about");
 const SCHEMA_KEY: &str = "schema";
@@ -243,10 +245,7 @@ fn open(path: &Path) -> Result<Database, Failure> {
 /// holds and its state can be read is it opened so that anything may be written to it, a repair after a crash included.
 fn open_checked(path: &Path, account: &str) -> Result<Database, Failure> {
     let file = OpenOptions::new().read(true).write(true).open(path).map_err(Failure::io)?;
-    // As the database does, which locks it once more. Where there are no locks, that is for the database to judge.
-    if let Err(TryLockError::WouldBlock) = file.try_lock() {
-        return Err(Failure::Locked);
-    }
+    lock::take(&file, || thread::sleep(lock::PAUSE))?;
     let trial = look::tried(file.try_clone().map_err(Failure::io)?)?;
     Found::read(&trial, &Tables::of(account))?;
     drop(trial);

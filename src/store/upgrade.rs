@@ -14,7 +14,7 @@ pub(super) fn upgrade(database: &Database, from: u32) -> Result<(), Failure> {
             remember_events(&transaction, &Tables::of(account))?;
         }
     }
-    // Schema 3 only adds tables. They are not there where nobody has sent deltas.
+    // Schema 3 only adds tables. They are not there where nobody has sent deltas. Schema 4 only has one more value for a byte.
     transaction.open_table(ABOUT)?.insert(SCHEMA_KEY, bytes::write(&SCHEMA).as_slice())?;
     transaction.commit()?;
     Ok(())
@@ -45,4 +45,45 @@ fn remember_events(transaction: &WriteTransaction, tables: &Tables) -> Result<()
         pairs.insert(id, pair.as_slice())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::conversation::{Conversation, Origin, Reason, State};
+    use crate::domain::ledger::{Entry, Outside, PairId, PollNumber};
+    use crate::domain::time::{Range, UnixMillis};
+    use crate::store::bytes::EntryBytes;
+
+    #[test]
+    fn schema_4_reads_whether_a_date_is_wrong_as_older_ones_wrote_it() {
+        let reading = Conversation {
+            id: "a".into(),
+            start: UnixMillis(0),
+            end: None,
+            state: State::Active,
+            reason: Reason::None,
+            origin: Origin::Organic,
+            bot: "bot".into(),
+            team: "team".into(),
+            company: None,
+            reply: None,
+            stated_duration: None,
+        };
+        let entry = Entry::new(&reading, PairId(0), Range::new(0, 1), PollNumber::FIRST);
+        // Two booleans come after it. Up to schema 3 it was one, too.
+        let older = |was: bool| {
+            let mut older = bytes::write(&EntryBytes::from(&entry));
+            let place = older.len() - 3;
+            older.splice(place..=place, bytes::write(&was));
+            older
+        };
+        let read = |bytes: &[u8]| Entry::try_from(bytes::read::<EntryBytes>(bytes).unwrap()).unwrap();
+        assert_eq!(read(&older(false)), entry);
+        assert_eq!(read(&older(true)), Entry { outside: Outside::Now, ..entry });
+        for outside in [Outside::Never, Outside::Now, Outside::Before] {
+            let entry = Entry { outside, ..entry };
+            assert_eq!(read(&bytes::write(&EntryBytes::from(&entry))), entry);
+        }
+    }
 }

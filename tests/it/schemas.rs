@@ -39,6 +39,12 @@ fn a_checkpoint_of_schema_2_says_what_it_said() {
     says_what_it_said(2);
 }
 
+/// With what deltas of the first account had told.
+#[test]
+fn a_checkpoint_of_schema_3_says_what_it_said() {
+    says_what_it_said(3);
+}
+
 fn says_what_it_said(schema: u32) {
     let path = std::env::temp_dir().join(format!("jelou-exporter-schema-{schema}-{}.db", Uuid::new_v4()));
     fs::write(&path, unpacked(&format!("schema-{schema}.db.gz"))).unwrap();
@@ -53,6 +59,8 @@ fn says_what_it_said(schema: u32) {
             ("metrics.forget_pairs_after", "36500d"),
         ];
         let mut exporter = Exporter::start("http://127.0.0.1:1", &settings);
+        // It is told of with the first poll, which fails.
+        exporter.scraped("the company", |scrape| scrape.total("jelou_account_info", &[]) == 1.0);
         let body = exporter.get("/metrics").body;
         let says = numbers(&body);
         for (series, was) in &said {

@@ -9,15 +9,10 @@ use crate::domain::distribution::Layout;
 use crate::domain::label::{
     AmendedField, ExportResult, HttpDrop, LogLevel, Outcome, PollResult, RecordResult, UnknownField, WalkResult,
 };
+use crate::domain::sample::{self, live};
 use crate::domain::snapshot::{Checkpoint, Value};
-use crate::live::LiveStats;
-use crate::render::sample;
 
 const NOW: UnixMillis = sample::NOW;
-
-fn live() -> Live {
-    LiveStats::new(true).live()
-}
 
 /// What counters and histograms hold: whole numbers, in milliseconds where they are times.
 fn totals(snapshot: &Snapshot, live: &Live) -> BTreeMap<String, Vec<u128>> {
@@ -108,12 +103,12 @@ fn busy() -> (Snapshot, Live) {
     own.unknown_values.count(UnknownField::State);
     (own.api_retries, own.abandoned) = (1, 2000);
     own.checkpoint = Some(Checkpoint { failures: 1, ..Checkpoint::default() });
-    let stats = LiveStats::new(true);
-    stats.count_answer(404);
-    stats.count_log(LogLevel::Warn);
-    stats.count_export(ExportResult::Success, NOW);
-    stats.count_dropped(HttpDrop::Handshake);
-    (snapshot, stats.live())
+    let mut live = live();
+    live.http_requests.push((404, 1));
+    live.log_messages.count(LogLevel::Warn);
+    live.exports.as_mut().unwrap().results.count(ExportResult::Success);
+    live.http_dropped.count(HttpDrop::Handshake);
+    (snapshot, live)
 }
 
 #[test]
@@ -199,6 +194,33 @@ fn other_bounds_are_exact_from_the_next_export_on() {
     let (told, news) = told.with(&sample::with_pairs([pair.clone()]), &live, NOW + 2);
     assert_eq!(news.pairs.len(), 1);
     assert_eq!(told.with(&sample::with_pairs([pair]), &live, NOW + 3).1.pairs.len(), 0);
+}
+
+/// What is counted of the time before the first export, as where the initial range is counted.
+#[test]
+fn start_times_of_what_was_never_told_are_those_of_the_series() {
+    let live = live();
+    let (told, _) = Told::default().with(&sample::empty(), &live, NOW);
+    let mut snapshot = sample::with_pairs([sample::pair("b", "t")]);
+    let starts = |snapshot: &Snapshot| {
+        let pair = &snapshot.conversations.as_ref().unwrap().pairs[0];
+        let counters = pair.started.iter().map(|(_, counter)| counter.start);
+        [pair.start, pair.reply.start(), pair.duration.start()].into_iter().chain(counters).collect::<Vec<_>>()
+    };
+    let window = told.window(&snapshot, &live, NOW + 10);
+    assert_eq!((window.since, starts(&window.snapshot)), (Some(NOW), starts(&snapshot)), "long before the window");
+    assert!(starts(&snapshot).iter().all(|start| *start < NOW));
+
+    let (told, _) = told.with(&snapshot, &live, window.until);
+    let shown = snapshot.conversations.as_mut().unwrap();
+    Arc::make_mut(&mut shown.pairs[0]).started_mut(Origin::Closed, NOW + 5).value += 1;
+    let window = told.window(&snapshot, &live, NOW + 20);
+    let (new, old): (Vec<_>, Vec<_>) = starts(&window.snapshot).into_iter().partition(|start| *start == NOW + 5);
+    assert_eq!(
+        (new.len(), old.iter().all(|start| *start == NOW + 10)),
+        (1, true),
+        "what was told starts with the window"
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Distribution, Exponential, Layout};
+use crate::domain::time::UnixMillis;
 
 impl Distribution {
     /// What windows are reckoned from: the counts, without the percentiles, which take most of the room.
@@ -45,6 +46,11 @@ impl Distribution {
             hdr: None,
             exemplars: self.exemplars.since(&earlier.exemplars),
         }
+    }
+
+    /// The same, told as beginning at `start`.
+    pub(in crate::domain) fn starting(self, start: UnixMillis) -> Self {
+        Self { start, ..self }
     }
 
     /// Counts by bound, which together are at most `count`.

@@ -38,7 +38,7 @@ pub(super) fn decide(
         return Some(Decision::Missed);
     }
     let too_late = reading.start + clamped(settings.reply_target) + DECISION_MARGIN;
-    (!entry.outside && seen_at >= too_late).then_some(Decision::Missed)
+    (!entry.is_outside() && seen_at >= too_late).then_some(Decision::Missed)
 }
 
 /// Whether anything that a decision hangs on has changed.
@@ -50,7 +50,7 @@ pub(super) fn decides_anew(before: &Entry, now: &Entry) -> bool {
         || before.duration != now.duration
         || before.origin != now.origin
         || before.start != now.start
-        || before.outside != now.outside
+        || before.is_outside() != now.is_outside()
 }
 
 fn clamped(millis: u64) -> i64 {

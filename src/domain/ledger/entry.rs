@@ -3,6 +3,7 @@
 use crate::domain::conversation::{Conversation, Origin, Reason, State};
 use crate::domain::time::{Range, UnixMillis};
 
+use super::dated::is_outside;
 use super::pairs::PairId;
 use super::slim::{PollNumber, SlimMillis, SlimRange};
 
@@ -61,6 +62,27 @@ pub enum Narrow {
     Failed,
 }
 
+/// Whether it is dated outside the range that listed it (rule **wrong zone**).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Outside {
+    /// No reading ever dated it so.
+    #[default]
+    Never,
+    /// By the date that it bears now.
+    Now,
+    /// Not by the date that it bears now; it was counted all the same, and is not counted again.
+    Before,
+}
+
+impl Outside {
+    /// It bears another date.
+    pub(super) const fn heal(&mut self) {
+        if matches!(self, Self::Now) {
+            *self = Self::Before;
+        }
+    }
+}
+
 /// The ledger's memory of one `_id`: the latest reading, and what was counted. Its size is most of the process's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -104,8 +126,8 @@ pub struct Entry {
     pub narrow: Narrow,
     /// Counted in the overflow pair, for good.
     pub folded: bool,
-    /// Dated outside the range that listed it.
-    pub outside: bool,
+    /// Whether it is dated outside the range that listed it.
+    pub outside: Outside,
     /// Missed by a complete walk that had to show it, and not seen again since.
     pub vanished: bool,
     /// Ended, and read again in a later poll: it is asked for no longer.
@@ -136,7 +158,7 @@ impl Entry {
             reopened: Once::Unseen,
             narrow: Narrow::Untried,
             folded: false,
-            outside: false,
+            outside: Outside::Never,
             vanished: false,
             settled: false,
         }
@@ -152,6 +174,16 @@ impl Entry {
         self.ended_in.is_none()
     }
 
+    /// Whether its date is known to be wrong.
+    pub(super) const fn is_outside(&self) -> bool {
+        matches!(self.outside, Outside::Now)
+    }
+
+    /// Whether its start is no help to find it among those that a range lists.
+    pub(super) fn lies_elsewhere(&self) -> bool {
+        is_outside(self.start, self.listed_in.get())
+    }
+
     /// Its own start, a second to either side.
     pub(super) const fn around_start(&self) -> Range {
         let second = self.start.seconds();
@@ -163,7 +195,7 @@ impl Entry {
         match self.narrow {
             Narrow::Proven => true,
             Narrow::Failed => false,
-            Narrow::Untried => !self.outside && self.listed_in.get().contains(self.start),
+            Narrow::Untried => !self.is_outside() && self.listed_in.get().contains(self.start),
         }
     }
 

@@ -4,13 +4,17 @@
 //! changes nothing. What is shown comes out by [`Ledger::show`].
 //!
 //! * `entry`: what is remembered of one conversation; `entries`: all of these
-//! * `fold`: what a reading moves; `decide`: whether the reply target was met; `news`: what of that is counted
+//! * `fold`: how a walk is taken in; `desk`: what a reading moves; `doubt`: what one moves that shows an ended conversation
+//!   active; `dated`: whether a date can be right; `decide`: whether the reply target was met; `news`: what of all that is counted
 //! * `pairs`: the counters it moves, by bot and team
 //! * `moments`: gauges and recent percentiles
 //! * `stretches`: what has to be asked for again; `starts`: how many pages that takes
 //! * `kept`: what a checkpoint keeps; `renew`: other settings
 
+mod dated;
 mod decide;
+mod desk;
+mod doubt;
 mod entries;
 mod entry;
 mod fold;
@@ -37,9 +41,9 @@ use super::pair::Pair;
 use super::reading::Page;
 use super::snapshot::{Conversations, Moment, Tallies};
 use super::time::{Range, UnixMillis};
+use doubt::Reopening;
 use entries::{Entries, Slot};
-pub use entry::{Decision, Entry, Narrow, Once};
-use fold::Reopening;
+pub use entry::{Decision, Entry, Narrow, Once, Outside};
 pub use kept::{Changes, Kept};
 use moments::Recent;
 use pairs::Pairs;
@@ -166,8 +170,10 @@ pub struct Ledger {
     poll: PollNumber,
     /// Unsettled ones that a complete walk over their range did not show in this poll.
     missing: Vec<Slot>,
-    /// Unsettled ones that were dated outside the range that listed them when this poll began.
-    outside: Vec<Slot>,
+    /// Unsettled ones that were dated outside the range that listed them last when this poll began.
+    elsewhere: Vec<Slot>,
+    /// Those of whom this poll has seen nothing but that they are listed.
+    unread: BTreeSet<Slot>,
     /// Ended ones that this poll has seen active and not ended: by its end they are reopened.
     reopening: BTreeMap<Slot, Reopening>,
     /// The facts of the moment by pair, as long as they hold.
@@ -192,7 +198,8 @@ impl Ledger {
             last_success: None,
             poll: PollNumber::FIRST,
             missing: Vec::new(),
-            outside: Vec::new(),
+            elsewhere: Vec::new(),
+            unread: BTreeSet::new(),
             reopening: BTreeMap::new(),
             moments: None,
         }
@@ -202,9 +209,10 @@ impl Ledger {
     pub fn begin_poll(&mut self) {
         self.poll = self.poll.next();
         self.missing.clear();
+        self.unread.clear();
         self.reopening.clear();
-        let is_outside = |slot: &Slot| self.entries.get(*slot).is_some_and(|entry| entry.outside);
-        self.outside = self.unsettled.iter().map(|(_, slot)| *slot).filter(is_outside).collect();
+        let lies_elsewhere = |slot: &Slot| self.entries.get(*slot).is_some_and(Entry::lies_elsewhere);
+        self.elsewhere = self.unsettled.iter().map(|(_, slot)| *slot).filter(lies_elsewhere).collect();
     }
 
     /// The poll is over. What had ended and was seen active all through it is reopened. What a complete walk missed and
@@ -321,6 +329,7 @@ impl Ledger {
             let Some(entry) = self.entries.remove(slot) else { continue };
             let end = entry.known_range().end;
             // The place may be another's before the poll is over.
+            self.unread.remove(&slot);
             self.reopening.remove(&slot);
             self.starts.take(entry.start.seconds());
             forgotten.entries += 1;

@@ -11,11 +11,19 @@ use crate::domain::time::UnixMillis;
 
 /// Who may have got a reply or ended within the recent window; what and when, the entries tell, so that it follows their
 /// latest readings, in this process as after a restart.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Recent {
     lately: Vec<Slot>,
+    /// Nobody is missing of whom anything happened after this.
+    whole_since: UnixMillis,
     /// As of the last successful poll, by pair.
     settled: Vec<Moment>,
+}
+
+impl Default for Recent {
+    fn default() -> Self {
+        Self { lately: Vec::new(), whole_since: UnixMillis(i64::MIN), settled: Vec::new() }
+    }
 }
 
 impl Recent {
@@ -28,6 +36,7 @@ impl Recent {
 
     /// Takes in an entry of which anything happened after `since`.
     pub(super) fn recall(&mut self, slot: Slot, entry: &Entry, since: UnixMillis) {
+        self.whole_since = self.whole_since.max(since);
         if events(entry).iter().flatten().any(|(at, _)| *at > since) {
             self.lately.push(slot);
         }
@@ -35,6 +44,13 @@ impl Recent {
 
     /// Works out the percentiles over (now - window, now] and lets go of those of whom there is nothing newer.
     pub(super) fn settle(&mut self, now: UnixMillis, window: i64, pairs: usize, entries: &Entries) {
+        let since = now - window;
+        if since < self.whole_since {
+            // The clock was set back, or the window is longer than before: it takes in what was let go.
+            self.lately.clear();
+            entries.iter().for_each(|(slot, entry)| self.recall(slot, entry, since));
+        }
+        self.whole_since = since;
         self.lately.sort_unstable();
         self.lately.dedup();
         let mut times: Vec<[Vec<u64>; 2]> = vec![Default::default(); pairs];
@@ -42,7 +58,7 @@ impl Recent {
             let Some(entry) = entries.get(*slot) else { return false };
             let mut stays = false;
             for (event, times) in events(entry).into_iter().zip(&mut times[entry.pair.0 as usize]) {
-                let Some((at, millis)) = event.filter(|(at, _)| *at > now - window) else { continue };
+                let Some((at, millis)) = event.filter(|(at, _)| *at > since) else { continue };
                 // What lies ahead of the clock is kept until the window has come to it.
                 stays = true;
                 if at <= now {
@@ -69,7 +85,7 @@ fn events(entry: &Entry) -> [Option<(UnixMillis, u64)>; 2] {
     let lasted = entry.duration.duration().filter(|_| !entry.is_active());
     let end = lasted.map(|duration| (entry.end.instant().unwrap_or(after(duration)), duration));
     // What is dated wrongly happened nobody knows when.
-    [reply, end].map(|event| event.filter(|_| !entry.outside))
+    [reply, end].map(|event| event.filter(|_| !entry.is_outside()))
 }
 
 impl Ledger {
@@ -97,7 +113,7 @@ impl Ledger {
             moment.active += 1;
             if entry.reply.is_none() && !self.settings.excluded_origins.contains(&entry.origin) {
                 moment.waiting += 1;
-                if !entry.outside && moment.oldest_waiting_start.is_none_or(|oldest| *start < oldest) {
+                if !entry.is_outside() && moment.oldest_waiting_start.is_none_or(|oldest| *start < oldest) {
                     moment.oldest_waiting_start = Some(*start);
                 }
             }

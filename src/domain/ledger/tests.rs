@@ -1,5 +1,7 @@
 //! One test for each rule that the ledger keeps, by the rule's name.
 
+mod sightings;
+
 use std::sync::Arc;
 
 use super::*;
@@ -454,6 +456,28 @@ fn recent_percentiles_follow_the_latest_reading() {
     assert_eq!((desk.moment().reply_recent, desk.moment().duration_recent), ([None; 4], [None; 4]));
     desk.poll(&[closed(replied("a", 110, 50_000), 100_000)]);
     assert_eq!((desk.moment().reply_recent, desk.moment().duration_recent), ([Some(50_000); 4], [Some(100_000); 4]));
+}
+
+#[test]
+fn recent_percentiles_lose_nothing_by_a_step_of_the_clock() {
+    let mut desk = Desk::new();
+    desk.poll(&[closed(replied("a", 10, 1_000), 60_000)]);
+    let (was, day) = (desk.moment(), 86_400);
+    assert_eq!(was.reply_recent[0], Some(1_000));
+    desk.now += day;
+    desk.ledger.succeed(at(desk.now));
+    assert_eq!(desk.moment().reply_recent[0], None);
+    desk.now -= day;
+    desk.ledger.succeed(at(desk.now));
+    assert_eq!(desk.moment(), was);
+    // The clock was ahead when the process began.
+    let changes = desk.ledger.changes();
+    let entries: Vec<_> = changes.entries.iter().map(|(id, entry)| ((*id).clone(), **entry)).collect();
+    let pairs: Vec<_> = changes.pairs.iter().map(|(_, known)| (*known).clone()).collect();
+    let mut restored = Ledger::restore(settings(), changes.kept, pairs, entries.len());
+    entries.into_iter().for_each(|(id, entry)| restored.take_back(id, entry, at(desk.now + day)));
+    restored.succeed(at(desk.now));
+    assert_eq!(Desk { ledger: restored, now: desk.now }.moment(), was);
 }
 
 #[test]

@@ -88,8 +88,12 @@ async fn the_secret_file_is_read_again() {
     fs::write(&file, "\n").unwrap();
     assert!(!client.credentials_changed(), "an empty file is a secret half replaced");
     assert!(client.reload_credentials().is_err());
-    fs::write(&file, "no\nheader").unwrap();
-    assert!(client.reload_credentials().is_err());
+    for unusable in ["no\nheader", "no\nheader either"] {
+        fs::write(&file, unusable).unwrap();
+        assert!(client.credentials_changed());
+        assert!(client.reload_credentials().is_err());
+        assert!(!client.credentials_changed(), "what cannot be used is no news twice");
+    }
     fs::remove_file(&file).unwrap();
     assert!(!client.credentials_changed());
     assert!(client.reload_credentials().is_err());

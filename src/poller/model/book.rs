@@ -5,12 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::settings::Settings;
-use super::times::Times;
-use crate::domain::conversation::{Conversation, Origin, Reason, State};
+use super::sums::Sums;
+use crate::domain::conversation::{Conversation, Reason, State};
 use crate::domain::reading::{Page, Row};
 use crate::domain::time::{Range, UnixMillis};
-
-const OVERFLOW: &str = "__overflow__";
 
 /// What was read and what that amounts to.
 #[derive(Clone, PartialEq)]
@@ -36,15 +34,18 @@ pub(super) struct Memory {
     pub(super) active: bool,
     pub(super) pair: usize,
     overflown: bool,
+    /// Dated outside the range that listed it, by the date that it bears.
     pub(super) outside: bool,
+    /// Whether any reading ever was.
+    was_outside: bool,
     /// The poll that read it last.
     read_in: u64,
     /// The poll that saw it end, since it was seen active.
     ended_in: Option<u64>,
     /// Ended, and read again in a later poll.
     pub(super) settled: bool,
-    /// Ended, and seen active and not ended by the poll of this number, and whether that is to be counted.
-    reopening: Option<(u64, bool)>,
+    /// Ended, and seen active and not ended by a poll that may not be over.
+    doubtful: Option<Doubtful>,
     /// The duration that the latest ended reading told.
     pub(super) duration: Option<u64>,
     /// When it was over, by that reading.
@@ -55,6 +56,17 @@ pub(super) struct Memory {
     happened: BTreeMap<Event, bool>,
 }
 
+/// What a poll saw of an ended conversation that it has not seen ended.
+#[derive(Clone, Debug, PartialEq)]
+struct Doubtful {
+    poll: u64,
+    reading: Conversation,
+    range: Range,
+    asked: i64,
+    /// Whether it is to be counted.
+    counts: bool,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
     Started,
@@ -63,21 +75,6 @@ enum Event {
     Replied,
     Lasted,
     Decided,
-}
-
-/// What is shown of one pair.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Sums {
-    pub(super) bot: String,
-    pub(super) team: String,
-    pub(super) started: BTreeMap<Origin, u64>,
-    pub(super) ended: BTreeMap<(State, Reason), u64>,
-    pub(super) unanswered: u64,
-    pub(super) met: u64,
-    pub(super) missed: u64,
-    pub(super) reopened: u64,
-    pub(super) replies: Times,
-    pub(super) durations: Times,
 }
 
 impl Book {
@@ -98,7 +95,7 @@ impl Book {
     pub(super) fn go_on(&mut self, settings: &Settings) {
         self.settings = settings.clone();
         // What a poll saw active is known to that process alone; the next one sees it again.
-        self.memory.values_mut().for_each(|memory| memory.reopening = None);
+        self.memory.values_mut().for_each(|memory| memory.doubtful = None);
         let (replies, durations) = (settings.reply_bounds(), settings.duration_bounds.clone());
         for pair in &mut self.pairs {
             pair.replies.bound_by(&replies);
@@ -123,14 +120,19 @@ impl Book {
 
     /// Whether a poll is not over that may find something reopened.
     pub(super) fn is_undecided(&self) -> bool {
-        self.memory.values().any(|memory| memory.reopening.is_some())
+        self.memory.values().any(|memory| memory.doubtful.is_some())
     }
 
-    /// All polls before this one are over: what they saw active and not ended is reopened.
+    /// All polls before this one are over: what they saw active and not ended is reopened, and is what they saw.
     pub(super) fn reopen_before(&mut self, poll: u64) {
-        for memory in self.memory.values_mut() {
-            let Some((_, counts)) = memory.reopening.take_if(|(seen_in, _)| *seen_in < poll) else { continue };
-            (memory.active, memory.ended_in) = (true, None);
+        let over = |memory: &&mut Memory| memory.doubtful.as_ref().is_some_and(|doubtful| doubtful.poll < poll);
+        let doubtful: Vec<Doubtful> =
+            self.memory.values_mut().filter(over).filter_map(|memory| memory.doubtful.take()).collect();
+        for Doubtful { poll, reading, range, asked, counts } in doubtful {
+            let id = reading.id.to_string();
+            self.memory.get_mut(&id).unwrap().ended_in = None;
+            self.take(&reading, range, asked, poll, counts);
+            let memory = self.memory.get_mut(&id).unwrap();
             if memory.happens(Event::Reopened, counts) {
                 self.pairs[memory.pair].reopened += 1;
             }
@@ -156,11 +158,43 @@ impl Book {
         for (range, page, reading) in readings() {
             // By whichever clock is behind; the header is cut to the second.
             let asked = page.server_date.map_or(page.sent_at.0, |date| page.sent_at.0.min(date.0 + 999));
-            self.take(reading, range, asked, poll);
+            let counts = self.counting || self.settings.count_initial;
+            match self.memory.get(&reading.id.to_string()) {
+                Some(memory) if memory.ended_in.is_some() && !is_ended(reading) => {
+                    self.doubt(Doubtful { poll, reading: reading.clone(), range, asked, counts });
+                }
+                _ => self.take(reading, range, asked, poll, counts),
+            }
         }
     }
 
-    fn take(&mut self, reading: &Conversation, range: Range, asked: i64, poll: u64) {
+    /// "Within one poll an ended sighting beats an active one": whatever an active one says of what had ended waits for
+    /// the end of the poll. Only what happens once per `_id`, at the first reading that tells it, is not to be lost: that
+    /// it is dated outside the range, and the reply.
+    fn doubt(&mut self, doubtful: Doubtful) {
+        let Doubtful { poll, ref reading, range, asked, counts } = doubtful;
+        let id = reading.id.to_string();
+        let mut memory = self.memory[&id].clone();
+        memory.reach = union(memory.reach, range);
+        if is_outside(reading, range) && !std::mem::replace(&mut memory.was_outside, true) {
+            self.outside += 1;
+        }
+        if reading.reply.is_some() && !memory.happened.contains_key(&Event::Replied) {
+            memory.latest.reply = reading.reply;
+            let ended = memory.latest.clone();
+            self.take_reply(&mut memory, None, &ended, counts);
+            self.decide(&mut memory, &ended, asked, true, counts);
+        }
+        let seen_ended = memory.read_in == poll && memory.doubtful.is_none();
+        memory.read_in = poll;
+        if !seen_ended {
+            memory.settled = false;
+            memory.doubtful = Some(doubtful);
+        }
+        self.memory.insert(id, memory);
+    }
+
+    fn take(&mut self, reading: &Conversation, range: Range, asked: i64, poll: u64, counts: bool) {
         let id = reading.id.to_string();
         let known = self.memory.get(&id).cloned();
         let overflown = known.as_ref().is_some_and(|memory| memory.overflown);
@@ -168,31 +202,31 @@ impl Book {
         if known.is_none() && overflown {
             self.overflowed += 1;
         }
-        let mut memory = known.clone().unwrap_or_else(|| Memory {
+        let mut memory = known.unwrap_or_else(|| Memory {
             reach: range,
             latest: reading.clone(),
             active: true,
             pair,
             overflown,
             outside: false,
+            was_outside: false,
             read_in: 0,
             ended_in: None,
             settled: false,
-            reopening: None,
+            doubtful: None,
             duration: None,
             end: None,
             met: None,
             happened: BTreeMap::new(),
         });
         let before = std::mem::replace(&mut memory.latest, reading.clone());
-        let again = std::mem::replace(&mut memory.read_in, poll) == poll;
+        memory.read_in = poll;
         memory.overflown = overflown;
-        memory.reach = Range::new(memory.reach.start.min(range.start), memory.reach.end.max(range.end));
-        // A date that is rounded to the second may lie a second outside.
-        let (first, last) = (range.start * 1000 - 1000, range.end * 1000 + 1000);
-        let moved = !memory.outside && !(first..=last).contains(&reading.start.0);
-        if moved {
-            memory.outside = true;
+        memory.reach = union(memory.reach, range);
+        let was = memory.outside;
+        // A date that a range shows only because it is wide is no better for that: another date may be.
+        memory.outside = is_outside(reading, range) || (was && before.start == reading.start);
+        if memory.outside && !std::mem::replace(&mut memory.was_outside, true) {
             self.outside += 1;
         }
         if memory.pair != pair && memory.counted(Event::Started) {
@@ -200,30 +234,26 @@ impl Book {
         }
         memory.pair = pair;
         self.show_origin(pair, reading.origin);
-        if memory.happens(Event::Started, self.counts()) {
+        if memory.happens(Event::Started, counts) {
             *self.pairs[pair].started.entry(reading.origin).or_default() += 1;
         }
-        self.take_reply(&mut memory, before.reply, reading);
+        self.take_reply(&mut memory, before.reply, reading, counts);
+        memory.active = !is_ended(reading);
         if is_ended(reading) {
-            self.take_end(&mut memory, reading);
+            self.take_end(&mut memory, reading, counts);
             memory.settled |= memory.ended_in.is_some_and(|ended_in| ended_in != poll);
             memory.ended_in = memory.ended_in.or(Some(poll));
-            (memory.active, memory.reopening) = (false, None);
-        } else if memory.ended_in.is_none() {
-            memory.active = true;
-        } else if !again || memory.reopening.is_some() {
-            // Unless this poll sees it ended, too.
-            (memory.reopening, memory.settled) = (Some((poll, self.counts())), false);
+            memory.doubtful = None;
         }
-        let anew = moved || decided_by(&before) != decided_by(reading);
-        self.decide(&mut memory, reading, asked, anew);
+        let anew = was != memory.outside || decided_by(&before) != decided_by(reading);
+        self.decide(&mut memory, reading, asked, anew, counts);
         self.memory.insert(id, memory);
     }
 
-    fn take_reply(&mut self, memory: &mut Memory, before: Option<u64>, reading: &Conversation) {
+    fn take_reply(&mut self, memory: &mut Memory, before: Option<u64>, reading: &Conversation, counts: bool) {
         match reading.reply {
             Some(reply) if !memory.happened.contains_key(&Event::Replied) => {
-                if memory.happens(Event::Replied, self.counts()) {
+                if memory.happens(Event::Replied, counts) {
                     self.pairs[memory.pair].replies.add(reply);
                 }
             }
@@ -235,10 +265,10 @@ impl Book {
         }
     }
 
-    fn take_end(&mut self, memory: &mut Memory, reading: &Conversation) {
+    fn take_end(&mut self, memory: &mut Memory, reading: &Conversation, counts: bool) {
         let how = (reading.state, reading.reason);
         self.show_end(memory.pair, how);
-        if memory.happens(Event::Ended, self.counts()) {
+        if memory.happens(Event::Ended, counts) {
             *self.pairs[memory.pair].ended.entry(how).or_default() += 1;
             if reading.reply.is_none() && self.is_eligible(reading) {
                 self.pairs[memory.pair].unanswered += 1;
@@ -249,7 +279,7 @@ impl Book {
         memory.end = reading.end;
         match duration {
             Some(duration) if !memory.happened.contains_key(&Event::Lasted) => {
-                if memory.happens(Event::Lasted, self.counts()) {
+                if memory.happens(Event::Lasted, counts) {
                     self.pairs[memory.pair].durations.add(duration);
                 }
             }
@@ -262,7 +292,7 @@ impl Book {
     }
 
     /// `anew` when something has changed that it hangs on, other than the target.
-    fn decide(&mut self, memory: &mut Memory, reading: &Conversation, asked: i64, anew: bool) {
+    fn decide(&mut self, memory: &mut Memory, reading: &Conversation, asked: i64, anew: bool, counts: bool) {
         let target = self.settings.target * 1000;
         if !self.is_eligible(reading) {
             return;
@@ -274,16 +304,12 @@ impl Book {
             None => return,
         };
         let before = memory.met.replace(met);
-        if memory.happens(Event::Decided, self.counts()) {
+        if memory.happens(Event::Decided, counts) {
             let pair = &mut self.pairs[memory.pair];
             if met { pair.met += 1 } else { pair.missed += 1 }
         } else if anew && memory.counted(Event::Decided) && before.is_some_and(|before| before != met) {
             self.amendments[3] += 1;
         }
-    }
-
-    fn counts(&self) -> bool {
-        self.counting || self.settings.count_initial
     }
 
     fn is_eligible(&self, reading: &Conversation) -> bool {
@@ -304,52 +330,6 @@ impl Book {
     /// The earliest start of the waiting ones that can be told from a wrong zone.
     pub(super) fn oldest<'a>(&self, waiting: impl Iterator<Item = &'a Memory>) -> Option<UnixMillis> {
         waiting.filter(|memory| !memory.outside).map(|memory| memory.latest.start).min()
-    }
-
-    /// The pair with these labels, or that which takes in what there is no room for (and true).
-    fn pair(&mut self, bot: &str, team: &str, overflown: bool) -> (usize, bool) {
-        let find =
-            |pairs: &[Sums], bot: &str, team: &str| pairs.iter().position(|pair| pair.bot == bot && pair.team == team);
-        if !overflown {
-            if let Some(found) = find(&self.pairs, bot, team) {
-                return (found, false);
-            }
-            let others = self.pairs.iter().filter(|pair| pair.bot != OVERFLOW).count();
-            if others + 1 < self.settings.max_label_sets {
-                return (self.admit(bot, team), false);
-            }
-        }
-        (find(&self.pairs, OVERFLOW, OVERFLOW).unwrap_or_else(|| self.admit(OVERFLOW, OVERFLOW)), true)
-    }
-
-    fn admit(&mut self, bot: &str, team: &str) -> usize {
-        let mut pair = Sums { bot: bot.into(), team: team.into(), ..Sums::default() };
-        for how in [(State::Closed, Reason::ClosedByOperator), (State::Expired, Reason::Expired)] {
-            pair.ended.insert(how, 0);
-        }
-        for other in self.pairs.iter().filter(|other| other.bot == bot) {
-            pair.started.extend(other.started.keys().map(|origin| (*origin, 0)));
-            pair.ended.extend(other.ended.keys().map(|how| (*how, 0)));
-        }
-        pair.replies.bound_by(&self.settings.reply_bounds());
-        pair.durations.bound_by(&self.settings.duration_bounds);
-        self.pairs.push(pair);
-        self.pairs.len() - 1
-    }
-
-    /// Rule **zero before one**.
-    fn show_origin(&mut self, pair: usize, origin: Origin) {
-        let bot = self.pairs[pair].bot.clone();
-        for pair in self.pairs.iter_mut().filter(|pair| pair.bot == bot) {
-            pair.started.entry(origin).or_default();
-        }
-    }
-
-    fn show_end(&mut self, pair: usize, how: (State, Reason)) {
-        let bot = self.pairs[pair].bot.clone();
-        for pair in self.pairs.iter_mut().filter(|pair| pair.bot == bot) {
-            pair.ended.entry(how).or_default();
-        }
     }
 }
 
@@ -372,6 +352,15 @@ impl Memory {
 fn decided_by(reading: &Conversation) -> impl PartialEq + use<> {
     let lasted = is_ended(reading).then(|| duration(reading));
     (reading.reply, lasted, reading.state, reading.reason, reading.origin, reading.start)
+}
+
+/// A date that is rounded to the second may lie a second outside.
+fn is_outside(reading: &Conversation, range: Range) -> bool {
+    !(range.start * 1000 - 1000..=range.end * 1000 + 1000).contains(&reading.start.0)
+}
+
+fn union(one: Range, other: Range) -> Range {
+    Range::new(one.start.min(other.start), one.end.max(other.end))
 }
 
 fn is_ended(reading: &Conversation) -> bool {

@@ -1,6 +1,7 @@
 //! A publication beside the oracle's book.
 
-use super::book::{Book, Memory, Sums};
+use super::book::{Book, Memory};
+use super::sums::Sums;
 use super::times::same;
 use super::watch::amendments;
 use crate::domain::pair::Pair;

@@ -3,7 +3,7 @@
 //!
 //! * `history`, `stories`, `settings`: what happens, all of it from one number
 //! * `upstream`, `disk`, `stage`: the world in which the real poller, ledger, plan and store are put
-//! * `book`, `times`: the oracle, which reckons over again by the rules what was read
+//! * `book`, `sums`, `times`: the oracle, which reckons over again by the rules what was read
 //! * `watch`, `compare`, `moments`, `series`, `pace`: what has to be true of every publication, through all lives of the process
 //! * `settled`: what has to be true at the end
 //! * `run`: one process after the other on the same disk
@@ -23,6 +23,7 @@ mod settings;
 mod settled;
 mod stage;
 mod stories;
+mod sums;
 mod times;
 mod upstream;
 mod watch;

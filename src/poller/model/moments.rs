@@ -8,13 +8,7 @@ use crate::domain::time::UnixMillis;
 /// Whatever else is true, no conversation is active that was not read as active, and the recent percentiles are those
 /// of the window that ends at `at`, when the last poll succeeded. What no range listed that began after `floor` may be
 /// forgotten.
-pub(super) fn check(
-    book: &Book,
-    snapshot: &Snapshot,
-    at: UnixMillis,
-    floor: i64,
-    clock_is_right: bool,
-) -> Result<(), String> {
+pub(super) fn check(book: &Book, snapshot: &Snapshot, at: UnixMillis, floor: i64) -> Result<(), String> {
     let Some(conversations) = &snapshot.conversations else { return Ok(()) };
     let Some(moments) = &conversations.moments else { return Err("no facts of the moment".to_owned()) };
     for (pair, moment) in conversations.pairs.iter().zip(moments.iter()) {
@@ -30,10 +24,7 @@ pub(super) fn check(
         if is_too_much {
             return Err(format!("{bot}/{team} {moment:?}, but {} are active", active.len()));
         }
-        // While the clock is ahead events leave the window, and they do not come back when it is put right.
-        if clock_is_right {
-            recent(book, moment, at, floor, is_here).map_err(|what| format!("{bot}/{team} {what}"))?;
-        }
+        recent(book, moment, at, floor, is_here).map_err(|what| format!("{bot}/{team} {what}"))?;
     }
     Ok(())
 }

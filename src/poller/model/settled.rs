@@ -69,7 +69,9 @@ fn truth(history: &History, watch: &Watch, book: &Book, settings: &Settings, now
             (Some(Form::Good(truth)), Some(memory)) if record.start >= within && memory.latest != *truth => {
                 return Err(format!("{id} was read as {:?}, it is {truth:?}", memory.latest));
             }
-            (Some(_), None) if record.start >= within => return Err(format!("{id} of {} was lost", record.start)),
+            (Some(Form::Good(_)), None) if record.start >= within => {
+                return Err(format!("{id} of {} was lost", record.start));
+            }
             _ => {}
         }
     }

@@ -4,7 +4,7 @@ use fastrand::Rng;
 
 use super::history::{BEGIN, MINUTE, SECOND, one_of};
 use super::settings::Settings;
-use crate::domain::conversation::{Conversation, Origin, Reason, State};
+use crate::domain::conversation::{Conversation, ConversationId, Origin, Reason, State};
 use crate::domain::time::UnixMillis;
 
 /// A record, and how it is listed from when on.
@@ -19,8 +19,8 @@ pub(super) struct Record {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Form {
     Good(Conversation),
-    /// Without a readable start; the number tells it from others.
-    Unreadable(u64),
+    /// Without a readable start; the id tells it from others, and may be that of one that was or will be readable.
+    Unreadable(ConversationId),
 }
 
 impl Record {
@@ -29,10 +29,10 @@ impl Record {
         self.forms.iter().rev().find(|(from, _)| *from <= now).and_then(|(_, form)| form.as_ref())
     }
 
-    /// Since when it has been listed without a break, if it is listed at this instant.
-    pub(super) fn listed_since(&self, now: i64) -> Option<i64> {
+    /// Since when it has been listed and readable without a break, if it is so at this instant.
+    pub(super) fn readable_since(&self, now: i64) -> Option<i64> {
         let past = self.forms.iter().rev().skip_while(|(from, _)| *from > now);
-        past.take_while(|(_, form)| form.is_some()).last().map(|(from, _)| *from)
+        past.take_while(|(_, form)| matches!(form, Some(Form::Good(_)))).last().map(|(from, _)| *from)
     }
 
     /// How often it left the list until this instant.
@@ -76,7 +76,8 @@ fn story(rng: &mut Rng, number: usize, settings: &Settings, before: i64, span: i
         _ => start,
     };
     if rng.u32(..25) == 0 {
-        return Record { start, forms: vec![(listed.min(calm), Some(Form::Unreadable(number as u64)))] };
+        let id = format!("unreadable {number}").as_str().into();
+        return Record { start, forms: vec![(listed.min(calm), Some(Form::Unreadable(id)))] };
     }
     let mut teller =
         Teller { rng, settings, calm, now: listed.min(calm), forms: Vec::new(), open: first(number, start) };
@@ -139,13 +140,14 @@ impl Teller<'_> {
             if !self.pass(pause) {
                 return;
             }
-            match self.rng.u32(..15) {
+            match self.rng.u32(..16) {
                 0..4 => self.reply(),
                 4..8 => self.end(),
                 8 => self.reopen(),
                 9 | 10 => self.amend(),
                 11 => self.relabel(),
                 12 => self.redate(),
+                13 => self.forms.push((self.now, Some(Form::Unreadable(self.open.id.clone())))),
                 _ => {
                     self.forms.push((self.now, None));
                     if self.rng.u32(..3) == 0 || !self.pass(pause) {

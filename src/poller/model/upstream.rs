@@ -137,9 +137,7 @@ impl World {
 fn row(form: &Form) -> Row {
     match form {
         Form::Good(conversation) => Row::Conversation(conversation.clone()),
-        Form::Unreadable(number) => {
-            Row::Rejected(Rejected { identity: format!("unreadable {number}").as_str().into(), why: "no start" })
-        }
+        Form::Unreadable(id) => Row::Rejected(Rejected { identity: id.clone(), why: "no start" }),
     }
 }
 

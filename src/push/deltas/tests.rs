@@ -104,7 +104,7 @@ impl World {
             assert!(matches!(fate, Fate::NotKept));
         }
         self.disk.fill(false);
-        while let Some(request) = self.deltas().next().unwrap() {
+        while let Some((place, request)) = self.deltas().next().unwrap() {
             match fate {
                 Fate::Unreached | Fate::NotKept => return,
                 Fate::KilledBefore => return self.start(),
@@ -115,7 +115,7 @@ impl World {
             match fate {
                 Fate::AnswerLost => return,
                 Fate::KilledAfter => return self.start(),
-                _ => self.deltas().answered().unwrap(),
+                _ => self.deltas().answered(place).unwrap(),
             }
         }
     }
@@ -238,7 +238,7 @@ fn an_export_that_nobody_answered_is_sent_as_it_was() {
     let mut world = World::new(HistogramKind::Explicit);
     world.export(Fate::Unreached);
     // NaN is not equal to itself.
-    let waiting = |world: &World| world.deltas().next().unwrap().unwrap().encode_to_vec();
+    let waiting = |world: &World| world.deltas().next().unwrap().unwrap().1.encode_to_vec();
     let first = waiting(&world);
     world.count(0, 5);
     world.export(Fate::Unreached);
@@ -293,10 +293,32 @@ fn without_a_checkpoint_they_live_as_long_as_the_process() {
     let deltas = Deltas::open(None, &sample::empty(), NOW).unwrap();
     let make = |now| deltas.make(&snapshot, &live, &[], &otlp::Options::default(), now).unwrap();
     make(NOW + 1);
-    let first = deltas.next().unwrap().unwrap();
+    let (place, first) = deltas.next().unwrap().unwrap();
     assert_eq!(window(&first), (sample::START.as_nanos(), (NOW + 1).as_nanos()));
-    deltas.answered().unwrap();
+    deltas.answered(place).unwrap();
     assert_eq!(deltas.next().unwrap(), None);
     make(NOW + 2);
-    assert_eq!(window(&deltas.next().unwrap().unwrap()), ((NOW + 1).as_nanos(), (NOW + 2).as_nanos()));
+    assert_eq!(window(&deltas.next().unwrap().unwrap().1), ((NOW + 1).as_nanos(), (NOW + 2).as_nanos()));
+}
+
+/// Whoever is stopped does not know how far the work has come that goes on beside it, and does it again.
+#[test]
+fn work_that_is_done_twice_loses_nothing_and_repeats_nothing() {
+    let mut world = World::new(HistogramKind::Explicit);
+    world.count(0, 5);
+    world.make().unwrap();
+    world.count(1, 7);
+    world.now = world.now + 1;
+    world.make().unwrap();
+    let (place, request) = world.deltas().next().unwrap().unwrap();
+    assert_eq!(window(&request).0, sample::START.as_nanos(), "what was made first still waits");
+    world.taken.push(request);
+    world.deltas().answered(place).unwrap();
+    world.deltas().answered(place).unwrap();
+    world.make().unwrap();
+    // An answer to the export before is none to this one.
+    world.deltas().answered(place).unwrap();
+    world.export(Fate::Taken);
+    assert_eq!(world.sums(), world.counters());
+    assert!(world.deltas().next().unwrap().is_none());
 }

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io::Read as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -24,7 +25,9 @@ use tonic::codec::CompressionEncoding;
 use super::super::traces::Told;
 use super::super::{Protocol, SpanPush};
 use super::{options, within_patience};
+use crate::clock::{Clock, ManualClock, SystemClock};
 use crate::domain::label::LogLevel;
+use crate::domain::time::UnixMillis;
 use crate::logging::LogFormat;
 use crate::logging::tests::logged;
 
@@ -103,7 +106,7 @@ async fn spans_arrive_by_every_protocol() {
         options.headers = vec![("api-key".to_owned(), "k".to_owned())];
         options.gzip = gzip;
         options.resource = vec![("service.name".to_owned(), "jelou".to_owned())];
-        let push = SpanPush::new(&options).unwrap();
+        let push = SpanPush::new(&options, &(Arc::new(SystemClock) as Arc<dyn Clock>)).unwrap();
         push.tracer().start("poll").end();
         push.flush().await;
 
@@ -128,22 +131,38 @@ impl SpanExporter for Failing {
     }
 }
 
+/// What is said of these exports, each so many seconds after the one before.
+fn said(pauses: &[u64]) -> Vec<String> {
+    let (text, _) = logged(LogLevel::Info, LogFormat::Logfmt, || {
+        let clock = Arc::new(ManualClock::new(UnixMillis::from_seconds(1_767_225_600)));
+        let told = Told::new(Failing::default(), "http://collector:4318/v1/traces".to_owned(), clock);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            for pause in pauses {
+                tokio::time::advance(Duration::from_secs(*pause)).await;
+                let _ = told.export(Vec::new()).await;
+            }
+        });
+    });
+    text.lines().map(|line| line.split_once("msg=").unwrap().1.to_owned()).collect()
+}
+
 #[test]
 fn spans_that_cannot_be_sent_are_told_when_it_begins_and_when_it_ends() {
-    let (text, _) = logged(LogLevel::Info, LogFormat::Logfmt, || {
-        let told = Told::new(Failing::default(), "http://collector:4318/v1/traces".to_owned());
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        for _ in 0..4 {
-            let _ = runtime.block_on(told.export(Vec::new()));
-        }
-    });
-    let said: Vec<_> = text.lines().map(|line| line.split_once("msg=").unwrap().1).collect();
-    assert_eq!(said.len(), 3, "{text}");
+    let said = said(&[0; 4]);
+    assert_eq!(said.len(), 3, "{said:?}");
     assert!(
         said[0].contains("spans could not be sent and are lost")
             && said[0].contains(" url=http://collector:4318/v1/traces ")
             && said[2].contains("could not be sent"),
-        "{text}"
+        "{said:?}"
     );
-    assert_eq!(said[1], r#""spans are taken again" exports_failed=2"#);
+    assert_eq!(said[1], r#""spans are taken again" exports_failed=2 failing_since=2026-01-01T00:00:00Z"#);
+}
+
+#[test]
+fn spans_that_are_still_lost_are_told_of_now_and_then() {
+    let said = said(&[0, 0, 0, 0, 599, 1]);
+    assert_eq!(said.len(), 4, "{said:?}");
+    assert!(said[3].contains("spans are still lost") && said[3].contains("exports=3"), "{said:?}");
 }

@@ -10,7 +10,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 use prost::Message;
 
 use super::{Export, HistogramKind, Temporality, attribute};
-use crate::domain::catalog::Kind;
+use crate::domain::catalog::{Family, Kind};
 use crate::domain::distribution::{Distribution, EXEMPLAR_LABEL};
 use crate::domain::gone::Gone;
 use crate::domain::snapshot::{Point, Value};
@@ -31,12 +31,16 @@ pub(super) enum AnyPoint {
 }
 
 impl AnyPoint {
-    pub(super) fn new(kind: Kind, point: &Point<'_>, histograms: HistogramKind, export: &Export<'_>) -> Self {
+    pub(super) fn new(family: &Family, point: &Point<'_>, histograms: HistogramKind, export: &Export<'_>) -> Self {
+        let kind = family.kind;
         let attributes = point.labels.iter().map(|(key, value)| attribute(key, (*value).to_owned())).collect();
         let now = export.time(kind);
         let start = match export.temporality {
-            Temporality::Cumulative => point.start,
-            // A series that began while the clock was ahead still begins before its window ends.
+            // What began while the clock was ahead seems to begin after its points. By the data model a point without a start
+            // is a right one and one that ends before it begins is not; a start that moved would be a counter's reset.
+            Temporality::Cumulative => point.start.filter(|start| *start <= now),
+            // Of pairs the window tells. A series that began while the clock was ahead still begins before its window ends.
+            Temporality::Delta { until, .. } if family.of_pairs => point.start.map(|start| start.min(until)),
             Temporality::Delta { since, until } => {
                 point.start.map(|start| since.map_or(start, |since| start.max(since)).min(until))
             }

@@ -274,6 +274,7 @@ fn counting(requests: &[ExportMetricsServiceRequest]) -> Vec<(&str, u64, i32)> {
     all
 }
 
+/// What a pair's window begins with is told by the window itself, see `domain::delta`.
 #[test]
 fn deltas_begin_with_their_window_or_with_a_younger_series() {
     let mut young = sample::pair("b", "young");
@@ -293,11 +294,12 @@ fn deltas_begin_with_their_window_or_with_a_younger_series() {
                 all.iter().filter(|it| it.0 == "jelou.conversations.unanswered").map(|it| it.1).collect();
             let replies: Vec<u64> =
                 all.iter().filter(|it| it.0 == "jelou.operator.reply_time").map(|it| it.1).collect();
-            (unanswered, replies)
+            let own = all.iter().find(|it| it.0 == "jelou.exporter.polls").map(|it| it.1).unwrap();
+            (unanswered, replies, own)
         };
         let younger = (sample::NOW - 1000).as_nanos();
-        assert_eq!(starts(None), (vec![start, younger], vec![start, start]));
-        assert_eq!(starts(Some(since)), (vec![since.as_nanos(), younger], vec![since.as_nanos(); 2]));
+        assert_eq!(starts(None), (vec![start, younger], vec![start, start], start));
+        assert_eq!(starts(Some(since)), (vec![start, younger], vec![start, start], since.as_nanos()));
     }
 }
 
@@ -328,6 +330,25 @@ fn a_window_ends_where_it_says_and_a_gauge_is_of_the_moment() {
         }
     }
     assert!(gauges > 5 && sums > 5);
+}
+
+#[test]
+fn start_times_are_never_after_the_points_that_bear_them() {
+    // The clock was ahead when this pair began, and was put right.
+    let mut pair = sample::pair("b", "t");
+    pair.start = sample::NOW + 3_600_000;
+    let (snapshot, live) = (sample::with_pairs([pair]), LiveStats::new(true).live());
+    let starts = |at: UnixMillis| {
+        let requests = sent(&Export { at, ..whole(&snapshot, &live) }, &Options::default(), MAX_REQUEST_BYTES);
+        let all = counting(&requests);
+        assert!(all.iter().all(|(_, start, _)| *start <= at.as_nanos()), "{all:?}");
+        let of = |name: &str| all.iter().find(|it| it.0 == name).map(|it| it.1).unwrap();
+        (of("jelou.conversations.unanswered"), of("jelou.operator.reply_time"))
+    };
+    // One that moves would be a reset.
+    assert_eq!(starts(sample::NOW), (0, sample::START.as_nanos()));
+    let later = sample::NOW + 3_600_001;
+    assert_eq!(starts(later), ((sample::NOW + 3_600_000).as_nanos(), sample::START.as_nanos()));
 }
 
 #[test]

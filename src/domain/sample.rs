@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::domain::conversation::{Origin, Reason, State};
 use crate::domain::distribution::{Distribution, Layout};
 use crate::domain::pair::{Pair, PairLabels};
-use crate::domain::snapshot::{Conversations, Moment, Own, Snapshot, Tallies};
+use crate::domain::snapshot::{Conversations, Exports, Live, Moment, Own, Snapshot, Tallies};
 use crate::domain::time::UnixMillis;
 
 /// When the samples were published: 2026-01-01T00:00:00Z.
@@ -27,6 +27,11 @@ pub(crate) fn empty() -> Snapshot {
             ..Own::new(START, "abc1234", 300_000, 60_000)
         },
     }
+}
+
+/// What moves between snapshots, of a process that pushes and has done nothing yet.
+pub(crate) fn live() -> Live {
+    Live { http_requests: vec![(200, 0)], exports: Some(Exports::default()), ..Live::default() }
 }
 
 /// A pair with replies of 0 s, 0.2 s, 299.5 s and 4000 s and a few ends.
