@@ -2,7 +2,8 @@
 //!
 //! `eval "$(scripts/install)" && cargo bench --bench siege`: attacks by slowhttptest, wrk, h2load and ab, and meanwhile one
 //! scrape every 100 ms, each by a connection of its own, as a Prometheus asks whose kept connection was closed. The tools run on
-//! the same machine, at the lowest priority (`nice -n 19`): on others they would take no processor from the server. What
+//! the same machine, at the lowest priority (`nice -n 19`): on others they would take no processor from the server. And whoever
+//! scrapes has an address of its own; from that of the attackers only the worst of them is measured. What
 //! is named on the command line is measured alone: `cargo bench --bench siege -- "wrong passwords"`. Of a hundred scrapes
 //! ninety-nine are to take at most 100 ms, and none is to fail; the exit status tells whether that was kept. So it does when
 //! an attack was none: a tool that ends at once and reaches nobody keeps every limit.
@@ -27,6 +28,10 @@ use target::{Doors, Exporter, PEER, PEER_VARIABLE, Upstream};
 const SCRAPES: usize = 300;
 /// What the slowest of a hundred scrapes may take.
 const LIMIT: Duration = Duration::from_millis(100);
+/// Where the tools are.
+const ATTACKERS: [u8; 4] = [127, 0, 0, 1];
+/// Where whoever scrapes is.
+const ELSEWHERE: [u8; 4] = [127, 0, 0, 2];
 /// From the start of an attack to the first scrape.
 const LEAD: Duration = Duration::from_secs(3);
 /// Far more than anything takes; only a failure lasts so long.
@@ -59,7 +64,8 @@ fn main() -> ExitCode {
     let is_bench = arguments.iter().any(|argument| argument == "--bench");
     let named: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
     let (scrapes, lead) = if is_bench { (SCRAPES, LEAD) } else { (3, Duration::ZERO) };
-    let (upstream, doors, scraper) = (Upstream::start(), Doors::new(), Scraper::new());
+    let (upstream, doors, scraper) = (Upstream::start(), Doors::new(), Scraper::at(ELSEWHERE));
+    let neighbour = Scraper::at(ATTACKERS);
     let peer = named_by(PEER_VARIABLE);
     if peer.is_none() {
         println!("left out: the comparison with {PEER}, because {PEER_VARIABLE} is not set");
@@ -76,11 +82,17 @@ fn main() -> ExitCode {
             println!("left out: {}, because {} is not set", attack.name, attack.tool);
             continue;
         };
-        let besieged = |exporter| besieged(&exporter, attack, &tool, &scraper, (scrapes, lead));
-        let (times, effect) = besieged(Exporter::ours(&upstream, &doors, attack.door));
-        broken += usize::from(!report(attack.name, &times, &effect.text) || !effect.attacked);
+        let besieged = |exporter, scraper| besieged(&exporter, attack, &tool, scraper, (scrapes, lead));
+        let mut judged = |name: &str, scraper| {
+            let (times, effect) = besieged(Exporter::ours(&upstream, &doors, attack.door), scraper);
+            broken += usize::from(!report(name, &times, &effect.text) || !effect.attacked);
+        };
+        judged(attack.name, &scraper);
+        if attack.name == Attack::CROWD.name {
+            judged("  from the same address", &neighbour);
+        }
         if let Some(peer) = &peer {
-            let (times, effect) = besieged(Exporter::peer(peer, &doors, attack.door));
+            let (times, effect) = besieged(Exporter::peer(peer, &doors, attack.door), &scraper);
             report(&format!("  {PEER}, {}", attack.name), &times, &effect.text);
             broken += usize::from(!effect.attacked);
         }

@@ -1,5 +1,6 @@
 //! Scrapes at fixed times, however long the ones before take.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use jelou_exporter::tls::{self, TlsTexts};
@@ -34,15 +35,18 @@ impl Times {
 pub(crate) struct Scraper {
     /// One thread: what is measured is the server.
     runtime: Runtime,
+    from: IpAddr,
 }
 
 impl Scraper {
-    pub(crate) fn new() -> Self {
-        Self { runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime") }
+    /// One at this address.
+    pub(crate) fn at(from: impl Into<IpAddr>) -> Self {
+        let from = from.into();
+        Self { from, runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime") }
     }
 
     pub(crate) fn scrapes(&self, exporter: &Exporter, scrapes: usize) -> Times {
-        let client = client(exporter);
+        let client = self.client(exporter);
         let mut taken = Vec::new();
         let mut failed = 0;
         self.runtime.block_on(async {
@@ -70,11 +74,18 @@ impl Scraper {
         Times { taken, failed }
     }
 
+    fn client(&self, exporter: &Exporter) -> reqwest::Client {
+        let trusted = TlsTexts { authorities: exporter.authority.clone(), identity: None };
+        let config = tls::config_with(&trusted, &[b"h2", b"http/1.1"]).expect("the certificate is our own");
+        let builder = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(PATIENCE);
+        builder.local_address(self.from).tls_backend_preconfigured(config).build().expect("a client")
+    }
+
     /// Requests that were answered so far, and connections that were cut off.
     pub(crate) fn answers(&self, exporter: &Exporter) -> (f64, f64) {
         let began = Instant::now();
         loop {
-            match self.runtime.block_on(scrape(request(&client(exporter), exporter))) {
+            match self.runtime.block_on(scrape(request(&self.client(exporter), exporter))) {
                 Ok(text) => {
                     let answered = sum(&text, "jelou_exporter_http_requests_total{")
                         + sum(&text, "promhttp_metric_handler_requests_total{");
@@ -84,13 +95,6 @@ impl Scraper {
             }
         }
     }
-}
-
-fn client(exporter: &Exporter) -> reqwest::Client {
-    let trusted = TlsTexts { authorities: exporter.authority.clone(), identity: None };
-    let config = tls::config_with(&trusted, &[b"h2", b"http/1.1"]).expect("the certificate is our own");
-    let builder = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(PATIENCE);
-    builder.tls_backend_preconfigured(config).build().expect("a client")
 }
 
 fn request(client: &reqwest::Client, exporter: &Exporter) -> reqwest::RequestBuilder {
