@@ -17,6 +17,7 @@ use clap_complete::Shell;
 use crate::config::settings::{Fallback, Kind, Setting};
 use crate::config::values::listen_address;
 use crate::config::{Config, Problems, Profile, SETTINGS, Sources};
+use crate::files;
 
 /// The name of the program.
 const NAME: &str = "jelou-exporter";
@@ -86,7 +87,7 @@ impl Origin {
     ///
     /// Everything that is wrong with them.
     pub fn read_again(&self) -> Result<Config, Problems> {
-        self.read(&environment(), &|path| std::fs::read_to_string(path))
+        self.read(&environment(), &files::read_to_string)
     }
 
     fn read(
@@ -127,7 +128,7 @@ impl fmt::Display for Stop {
 
 /// Reads the arguments and the environment of this process.
 pub fn parse_process() -> Result<Invocation, Stop> {
-    parse(std::env::args_os(), &environment(), &|path| std::fs::read_to_string(path))
+    parse(std::env::args_os(), &environment(), &files::read_to_string)
 }
 
 fn environment() -> BTreeMap<String, String> {

@@ -23,6 +23,7 @@ use tracing::{debug, info, warn};
 
 use super::{Protocol, PushError, PushOptions, certificates, grpc, http};
 use crate::config::values::is_loopback;
+use crate::files;
 use crate::logging::chain;
 use crate::unreached::Place;
 
@@ -64,7 +65,7 @@ impl SpanPush {
 }
 
 fn exporter(options: &PushOptions, place: &Place) -> Result<opentelemetry_otlp::SpanExporter, PushError> {
-    let texts = certificates::read(&options.tls)?;
+    let texts = certificates::read(&options.tls, files::AT_LENGTH)?;
     let builder = opentelemetry_otlp::SpanExporter::builder();
     let built = match options.protocol {
         Protocol::Grpc => {
