@@ -175,17 +175,17 @@ async fn serve_on(
     let (path, enable_reload) = (config.web.telemetry_path.clone(), config.web.enable_reload);
     let mut state = HttpState::new(snapshots.clone(), Arc::clone(&clock), Arc::clone(&live), &path, options);
     let push = assemble::push_options(&config, &instance_id);
-    let reloader = Reloader::new(
+    let reloader = Arc::new(Reloader::new(
         source,
         Arc::clone(&access.source),
         config,
         poller.updates(),
         Arc::clone(&clock),
         Arc::clone(&live),
-    );
-    let reload: http::Reload = Arc::new(move || reloader.reload());
+    ));
     if enable_reload {
-        state = state.reloading(Arc::clone(&reload));
+        let reloader = Arc::clone(&reloader);
+        state = state.reloading(Arc::new(move || Box::pin(Arc::clone(&reloader).reload())));
     }
 
     listen::announce(&listeners, &access, &path).await?;
@@ -207,7 +207,8 @@ async fn serve_on(
             Ok(())
         });
     }
-    tasks.spawn_until_stop("reload", Turn::First, |stopped: Stopped| reload::at_each(hangups, reload, stopped.wait()));
+    tasks
+        .spawn_until_stop("reload", Turn::First, |stopped: Stopped| reload::at_each(hangups, reloader, stopped.wait()));
     // What it has read is folded and published walk by walk, so it can be dropped wherever it stands.
     tasks.spawn_until_stop("poller", Turn::First, |stopped: Stopped| async move {
         tokio::select! {
