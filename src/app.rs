@@ -7,6 +7,7 @@ mod reload;
 mod tasks;
 
 use std::fmt;
+use std::future::Future;
 use std::io::{self, Write as _};
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use prometheus::process_collector::ProcessCollector;
 use tokio::net::TcpListener;
 use tracing::warn;
 
-use crate::cli::{Command, Invocation};
+use crate::cli::{Command, Invocation, Origin};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, LogFormat, LogSettings, Problems};
 use crate::domain::label::LogLevel;
@@ -108,11 +109,26 @@ impl std::error::Error for AppError {}
 /// Whatever ends the process with status 1.
 pub fn run(invocation: Invocation) -> Result<(), AppError> {
     let Invocation { command, config, origin } = invocation;
-    if command == Command::CheckConfig {
-        return check_config(&config);
+    match command {
+        Command::CheckConfig => check_config(&config),
+        Command::Run => running(config, origin, true, serve),
+        Command::Once => running(config, origin, false, |config, _, clock, live| once(config, clock, live)),
+        Command::Demo(options) => running(config, origin, true, |config, source, clock, live| {
+            demo::demo(options, config, source, clock, live)
+        }),
+        Command::Simulate(options) => running(config, origin, false, |_, _, clock, _| demo::simulate(options, clock)),
     }
+}
+
+/// Does what a command is about with a clock, a log and a runtime; `pushes` if it may push.
+fn running<F: Future<Output = Result<(), AppError>>>(
+    config: Config,
+    origin: Origin,
+    pushes: bool,
+    work: impl FnOnce(Config, Source, Arc<dyn Clock>, Arc<LiveStats>) -> F,
+) -> Result<(), AppError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let live = Arc::new(LiveStats::new(config.otlp.endpoint.is_some() && command != Command::Once));
+    let live = Arc::new(LiveStats::new(config.otlp.endpoint.is_some() && pushes));
     live.config_loaded(clock.now());
     let (level, format) = log_settings(&config.log);
     let log = logging::init(level, format, Arc::clone(&clock), Arc::clone(&live))
@@ -127,15 +143,8 @@ pub fn run(invocation: Invocation) -> Result<(), AppError> {
         .enable_all()
         .build()
         .map_err(|error| AppError::Setup(error.to_string()))?;
-    let result = runtime.block_on(async {
-        match command {
-            Command::Run | Command::CheckConfig => serve(config, source, clock, live).await,
-            Command::Once => once(config, clock, live).await,
-            Command::Demo(options) => demo::demo(options, config, source, clock, live).await,
-            Command::Simulate(options) => demo::simulate(options, clock).await,
-        }
-    });
-    // A look-up of a name may block a thread for long; nobody waits for it.
+    let result = runtime.block_on(work(config, source, clock, live));
+    // A look-up of a name, or a file, may block a thread for long; nobody waits for it.
     runtime.shutdown_background();
     result
 }
@@ -147,8 +156,14 @@ fn check_config(config: &Config) -> Result<(), AppError> {
 }
 
 /// Writes to standard output. Whoever closes it early (`once | head`) has read enough.
-fn print(text: &[u8]) -> Result<(), AppError> {
-    match io::stdout().lock().write_all(text) {
+///
+/// # Errors
+///
+/// When it cannot be written otherwise, as to a full disk.
+pub fn print(text: &[u8]) -> Result<(), AppError> {
+    let mut out = io::stdout().lock();
+    // What is left in the buffer would be written at the end, when nobody asks how that went.
+    match out.write_all(text).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(AppError::Output(error)),
         _ => Ok(()),
     }
