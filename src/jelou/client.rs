@@ -80,7 +80,8 @@ impl Client {
         let listing = Listing::new(settings)?;
         let credentials = Credentials::load(settings)?;
         let transport = Transport::new(settings, listing.is_loopback())?;
-        let place = Place::new(listing.url(), listing.is_loopback());
+        let path = settings.path.as_deref().unwrap_or(settings.dialect.default_path());
+        let place = Place::new(listing.url(), path, listing.is_loopback());
         Ok(Self { transport, listing, place, credentials, timeout: settings.timeout, clock })
     }
 

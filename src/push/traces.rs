@@ -43,7 +43,7 @@ impl SpanPush {
     /// When the options cannot be used; whatever the receiver does later is logged and costs only spans.
     pub fn new(options: &PushOptions) -> Result<Self, PushError> {
         let url = Url::parse(&options.url).map_err(|error| PushError::Endpoint(error.to_string()))?;
-        let place = Place::new(&url, options.protocol == Protocol::Grpc || is_loopback(&url));
+        let place = Place::new(&url, "/v1/traces", options.protocol == Protocol::Grpc || is_loopback(&url));
         let exporter = Told::new(exporter(options, &place)?, place.url().to_owned());
         let attributes = options.resource.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
         let resource = Resource::builder_empty().with_attributes(attributes).build();

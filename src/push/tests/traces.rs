@@ -24,6 +24,7 @@ use tonic::codec::CompressionEncoding;
 use super::super::traces::Told;
 use super::super::{Protocol, SpanPush};
 use super::{options, within_patience};
+use crate::config::Secret;
 use crate::domain::label::LogLevel;
 use crate::logging::LogFormat;
 use crate::logging::tests::logged;
@@ -100,7 +101,7 @@ async fn spans_arrive_by_every_protocol() {
         let base = Receiver(sender).start(protocol).await;
         let url = if protocol == Protocol::Grpc { base } else { format!("{base}/v1/traces") };
         let mut options = options(url, protocol);
-        options.headers = vec![("api-key".to_owned(), "k".to_owned())];
+        options.headers = vec![("api-key".to_owned(), Secret::new("k".to_owned()))];
         options.gzip = gzip;
         options.resource = vec![("service.name".to_owned(), "jelou".to_owned())];
         let push = SpanPush::new(&options).unwrap();
