@@ -7,6 +7,7 @@ mod reload;
 mod tasks;
 
 use std::fmt;
+use std::future::Future;
 use std::io::{self, Write as _};
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use prometheus::process_collector::ProcessCollector;
 use tokio::net::TcpListener;
 use tracing::warn;
 
-use crate::cli::{Command, Invocation};
+use crate::cli::{Command, Invocation, Origin};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, LogFormat, LogSettings, Problems};
 use crate::domain::label::LogLevel;
@@ -108,11 +109,26 @@ impl std::error::Error for AppError {}
 /// Whatever ends the process with status 1.
 pub fn run(invocation: Invocation) -> Result<(), AppError> {
     let Invocation { command, config, origin } = invocation;
-    if command == Command::CheckConfig {
-        return check_config(&config);
+    match command {
+        Command::CheckConfig => check_config(&config),
+        Command::Run => running(config, origin, true, serve),
+        Command::Once => running(config, origin, false, |config, _, clock, live| once(config, clock, live)),
+        Command::Demo(options) => running(config, origin, true, |config, source, clock, live| {
+            demo::demo(options, config, source, clock, live)
+        }),
+        Command::Simulate(options) => running(config, origin, false, |_, _, clock, _| demo::simulate(options, clock)),
     }
+}
+
+/// Does what a command is about with a clock, a log and a runtime; `pushes` if it may push.
+fn running<F: Future<Output = Result<(), AppError>>>(
+    config: Config,
+    origin: Origin,
+    pushes: bool,
+    work: impl FnOnce(Config, Source, Arc<dyn Clock>, Arc<LiveStats>) -> F,
+) -> Result<(), AppError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let live = Arc::new(LiveStats::new(config.otlp.endpoint.is_some() && command != Command::Once));
+    let live = Arc::new(LiveStats::new(config.otlp.endpoint.is_some() && pushes));
     live.config_loaded(clock.now());
     let (level, format) = log_settings(&config.log);
     let log = logging::init(level, format, Arc::clone(&clock), Arc::clone(&live))
@@ -124,18 +140,15 @@ pub fn run(invocation: Invocation) -> Result<(), AppError> {
     // Two threads: one may encode while the other polls. The work is a trickle, and each thread costs memory.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
+        // In a crowd there is always something to do. A connection that has just come is among what is looked at now and then
+        // only, so that shall be often.
+        .global_queue_interval(3)
+        .event_interval(13)
         .enable_all()
         .build()
         .map_err(|error| AppError::Setup(error.to_string()))?;
-    let result = runtime.block_on(async {
-        match command {
-            Command::Run | Command::CheckConfig => serve(config, source, clock, live).await,
-            Command::Once => once(config, clock, live).await,
-            Command::Demo(options) => demo::demo(options, config, source, clock, live).await,
-            Command::Simulate(options) => demo::simulate(options, clock).await,
-        }
-    });
-    // A look-up of a name may block a thread for long; nobody waits for it.
+    let result = runtime.block_on(work(config, source, clock, live));
+    // A look-up of a name, or a file, may block a thread for long; nobody waits for it.
     runtime.shutdown_background();
     result
 }
@@ -147,8 +160,14 @@ fn check_config(config: &Config) -> Result<(), AppError> {
 }
 
 /// Writes to standard output. Whoever closes it early (`once | head`) has read enough.
-fn print(text: &[u8]) -> Result<(), AppError> {
-    match io::stdout().lock().write_all(text) {
+///
+/// # Errors
+///
+/// When it cannot be written otherwise, as to a full disk.
+pub fn print(text: &[u8]) -> Result<(), AppError> {
+    let mut out = io::stdout().lock();
+    // What is left in the buffer would be written at the end, when nobody asks how that went.
+    match out.write_all(text).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(AppError::Output(error)),
         _ => Ok(()),
     }
@@ -175,17 +194,17 @@ async fn serve_on(
     let (path, enable_reload) = (config.web.telemetry_path.clone(), config.web.enable_reload);
     let mut state = HttpState::new(snapshots.clone(), Arc::clone(&clock), Arc::clone(&live), &path, options);
     let push = assemble::push_options(&config, &instance_id);
-    let reloader = Reloader::new(
+    let reloader = Arc::new(Reloader::new(
         source,
         Arc::clone(&access.source),
         config,
         poller.updates(),
         Arc::clone(&clock),
         Arc::clone(&live),
-    );
-    let reload: http::Reload = Arc::new(move || reloader.reload());
+    ));
     if enable_reload {
-        state = state.reloading(Arc::clone(&reload));
+        let reloader = Arc::clone(&reloader);
+        state = state.reloading(Arc::new(move || Box::pin(Arc::clone(&reloader).reload())));
     }
 
     listen::announce(&listeners, &access, &path).await?;
@@ -207,7 +226,8 @@ async fn serve_on(
             Ok(())
         });
     }
-    tasks.spawn_until_stop("reload", Turn::First, |stopped: Stopped| reload::at_each(hangups, reload, stopped.wait()));
+    tasks
+        .spawn_until_stop("reload", Turn::First, |stopped: Stopped| reload::at_each(hangups, reloader, stopped.wait()));
     // What it has read is folded and published walk by walk, so it can be dropped wherever it stands.
     tasks.spawn_until_stop("poller", Turn::First, |stopped: Stopped| async move {
         tokio::select! {

@@ -13,10 +13,12 @@ use clap::builder::EnumValueParser;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, value_parser};
 use clap_complete::Shell;
+use zeroize::Zeroize;
 
 use crate::config::settings::{Fallback, Kind, Setting};
 use crate::config::values::listen_address;
 use crate::config::{Config, Problems, Profile, SETTINGS, Sources};
+use crate::files;
 
 /// The name of the program.
 const NAME: &str = "jelou-exporter";
@@ -86,16 +88,13 @@ impl Origin {
     ///
     /// Everything that is wrong with them.
     pub fn read_again(&self) -> Result<Config, Problems> {
-        self.read(&environment(), &|path| std::fs::read_to_string(path))
+        self.read(&Environment::of_process(), &files::read_to_string)
     }
 
-    fn read(
-        &self,
-        env: &BTreeMap<String, String>,
-        read_file: &dyn Fn(&Path) -> io::Result<String>,
-    ) -> Result<Config, Problems> {
+    fn read(&self, env: &Environment, read_file: &dyn Fn(&Path) -> io::Result<String>) -> Result<Config, Problems> {
         let Self { flags, file, profile } = self.clone();
-        Config::read(Sources { flags, env, file, read_file, profile })
+        let Environment { texts, unreadable } = env;
+        Config::read_apart_from(Sources { flags, env: texts, file, read_file, profile }, unreadable)
     }
 }
 
@@ -127,19 +126,51 @@ impl fmt::Display for Stop {
 
 /// Reads the arguments and the environment of this process.
 pub fn parse_process() -> Result<Invocation, Stop> {
-    parse(std::env::args_os(), &environment(), &|path| std::fs::read_to_string(path))
+    parse(std::env::args_os(), &Environment::of_process(), &files::read_to_string)
 }
 
-fn environment() -> BTreeMap<String, String> {
-    // A name or value that is not Unicode belongs to somebody else, or is refused for what became of it.
-    let text = |os: OsString| os.to_string_lossy().into_owned();
-    std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
+/// The variables that may be meant for this program. What is in them is overwritten when they are let go.
+#[derive(Default)]
+pub struct Environment {
+    texts: BTreeMap<String, String>,
+    /// The names of those whose values are no text.
+    unreadable: Vec<String>,
+}
+
+impl Environment {
+    fn of_process() -> Self {
+        std::env::vars_os().collect()
+    }
+}
+
+impl FromIterator<(OsString, OsString)> for Environment {
+    fn from_iter<T: IntoIterator<Item = (OsString, OsString)>>(variables: T) -> Self {
+        let mut environment = Self::default();
+        for (name, value) in variables {
+            // A name that is no text is none that is known, and is refused if it begins like ours.
+            let name = name.to_string_lossy().into_owned();
+            if !["JELOU_EXPORTER_", "OTEL_"].iter().any(|prefix| name.starts_with(prefix)) {
+                continue;
+            }
+            match value.into_string() {
+                Ok(text) => _ = environment.texts.insert(name, text),
+                Err(_) => environment.unreadable.push(name),
+            }
+        }
+        environment
+    }
+}
+
+impl Drop for Environment {
+    fn drop(&mut self) {
+        self.texts.values_mut().for_each(Zeroize::zeroize);
+    }
 }
 
 /// Reads arguments (the program's name first) and environment; `read_file` is all that it touches besides.
 pub fn parse(
     args: impl IntoIterator<Item = OsString>,
-    env: &BTreeMap<String, String>,
+    env: &Environment,
     read_file: &dyn Fn(&Path) -> io::Result<String>,
 ) -> Result<Invocation, Stop> {
     let args: Vec<OsString> = args.into_iter().collect();
@@ -210,13 +241,22 @@ fn spelt_out(args: Vec<OsString>) -> Vec<OsString> {
         .filter_map(|setting| Some(format!("--{}", setting.flag()?)))
         .collect();
     let mut out: Vec<OsString> = Vec::with_capacity(args.len());
+    // Words that stand for themselves: the commands, and what `completions` wants.
+    let parser = parser();
+    let is_value = |next: &OsString| {
+        let word = next.to_str();
+        !word.is_some_and(|word| word.starts_with('-') || parser.find_subcommand(word).is_some())
+    };
+    let takes_words = args.iter().any(|arg| arg == "completions");
     let mut args = args.into_iter().peekable();
     while let Some(arg) = args.next() {
         match arg.to_str().filter(|arg| switches.iter().any(|switch| switch == arg)) {
             Some(switch) => {
-                let value = args.next_if(|next| next == "true" || next == "false");
-                let value = value.as_deref().and_then(|value| value.to_str()).unwrap_or("true");
-                out.push(format!("{switch}={value}").into());
+                // Any other word is a value, too, which is refused with the name of the switch.
+                let value = args.next_if(|next| next == "true" || next == "false" || !takes_words && is_value(next));
+                let mut whole = OsString::from(format!("{switch}="));
+                whole.push(value.unwrap_or_else(|| "true".into()));
+                out.push(whole);
             }
             None => out.push(arg),
         }

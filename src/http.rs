@@ -11,6 +11,8 @@
 //! * `cache`: each format encoded once for a snapshot; `pack`: compressed so that a scrape can add what is live
 
 use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -66,8 +68,17 @@ impl Access {
     }
 }
 
-/// Reads the configuration again; what is said of it, whether it holds now or not. It may block.
-pub type Reload = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
+/// Reads the configuration again; what is said of it when it holds now.
+pub type Reload = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<String, NotReloaded>> + Send>> + Send + Sync>;
+
+/// Why the configuration was not read again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotReloaded {
+    /// It cannot be used, and why.
+    Refused(String),
+    /// It is just being read, and what that means for who asks.
+    UnderWay(String),
+}
 
 /// What the answers are made of.
 pub struct HttpState {

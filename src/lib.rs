@@ -29,8 +29,8 @@
 //! * [`config`]: one table of settings, read from flags, environment and file; [`cli`]: commands and flags
 //! * [`app`]: the wiring: opens, starts, supervises and stops everything else
 //! * [`simulator`]: a stand-in for the Jelou API that knows the truth, for `demo`, `simulate` and the tests
-//! * [`logging`], [`panics`], [`clock`], [`tls`], `unreached`, `streak`: log lines, what is told of a bug, the time that is
-//!   handed in, the roots of trust, why a server was not reached, failures in a row
+//! * [`logging`], [`panics`], [`clock`], [`tls`], `files`, `unreached`, `streak`: log lines, what is told of a bug, the time
+//!   that is handed in, the roots of trust, files that may not answer, why a server was not reached, failures in a row
 //!
 //! One conversation's way through all of it: a [`jelou::Client`] reads it as a row of a page, the poller folds the walk into the
 //! [`domain::ledger::Ledger`], which finds what is new about it and moves the counters of its bot and team, and the next
@@ -44,6 +44,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;
+mod files;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod http;

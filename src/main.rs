@@ -14,18 +14,15 @@ fn main() -> ExitCode {
 }
 
 fn program() -> ExitCode {
-    let invocation = match cli::parse_process() {
-        Ok(invocation) => invocation,
-        Err(stop) => {
-            match stop {
-                // Whoever closes the pipe early (`--help | head`) has read enough.
-                cli::Stop::Asked(_) => _ = writeln!(io::stdout(), "{stop}"),
-                cli::Stop::Unusable(_) => say(&stop),
-            }
+    let done = match cli::parse_process() {
+        Ok(invocation) => app::run(invocation),
+        Err(stop @ cli::Stop::Asked(_)) => app::print(format!("{stop}\n").as_bytes()),
+        Err(stop @ cli::Stop::Unusable(_)) => {
+            say(&stop);
             return ExitCode::from(stop.exit_status());
         }
     };
-    match app::run(invocation) {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format_args!("error: {error}"));

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::{fs, io};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -34,23 +33,30 @@ impl TlsFiles {
         self.authorities.is_none() && self.identity.is_none()
     }
 
-    /// What the files hold now.
+    /// What the files hold now, each as `read` gives it.
     ///
     /// # Errors
     ///
-    /// When one of them cannot be read; the error names it.
-    pub fn read(&self) -> io::Result<TlsTexts> {
-        let text = |path: &Path| {
-            let told = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-            fs::read_to_string(path).map_err(told)
-        };
-        let authorities = self.authorities.as_deref().map(text).transpose()?;
+    /// The first that `read` gives.
+    pub(crate) fn texts<E>(&self, read: impl Fn(Part, &Path) -> Result<String, E>) -> Result<TlsTexts, E> {
+        let authorities = self.authorities.as_deref().map(|path| read(Part::Authorities, path)).transpose()?;
         let identity = match &self.identity {
             None => None,
-            Some((certificate, key)) => Some((text(certificate)?, text(key)?.into())),
+            Some((certificate, key)) => Some((read(Part::Certificate, certificate)?, read(Part::Key, key)?.into())),
         };
         Ok(TlsTexts { authorities, identity })
     }
+}
+
+/// Which of the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// [`TlsFiles::authorities`].
+    Authorities,
+    /// The certificate of [`TlsFiles::identity`].
+    Certificate,
+    /// Its key.
+    Key,
 }
 
 /// Which of the texts cannot be used, and why. Says nothing of what is in them.

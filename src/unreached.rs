@@ -60,12 +60,19 @@ pub(crate) enum Obstacle {
 }
 
 impl Place {
-    /// That of a URL; `past_proxies` where the variables of the environment do not hold.
-    pub(crate) fn new(url: &Url, past_proxies: bool) -> Self {
+    /// That of a URL; `past_proxies` where the variables of the environment do not hold. Of its path only `known` is shown:
+    /// what stands before it may be somebody's key to the server.
+    pub(crate) fn new(url: &Url, known: &str, past_proxies: bool) -> Self {
         let host = url.host_str().unwrap_or_default().to_owned();
         let port = url.port_or_known_default().unwrap_or_default();
         let peer = format!("{host}:{port}");
-        let shown = format!("{}://{peer}{}", url.scheme(), url.path().trim_end_matches('/'));
+        let (path, known) = (url.path().trim_end_matches('/'), known.trim_end_matches('/'));
+        let path = match path.strip_suffix(known) {
+            Some("") => known.to_owned(),
+            Some(_) => format!("/...{known}"),
+            None => if path.is_empty() { "" } else { "/..." }.to_owned(),
+        };
+        let shown = format!("{}://{peer}{path}", url.scheme());
         let proxy = if past_proxies { None } else { proxy_of(url) };
         Self { url: shown, host, peer, proxy }
     }
@@ -268,7 +275,7 @@ mod tests {
         Keys { url: "api.url", authorities: "api.ca_file", certificate: "the certificate", timeout: "api.timeout" };
 
     fn place(url: &str) -> Place {
-        Place::new(&Url::parse(url).unwrap(), true)
+        Place::new(&Url::parse(url).unwrap(), "/v1/x", true)
     }
 
     #[test]
@@ -276,6 +283,8 @@ mod tests {
         for (url, shown) in [
             ("https://ada:hunter2@api.example/v1/x?token=hunter2#hunter2", "https://api.example:443/v1/x"),
             ("http://[::1]:4317/", "http://[::1]:4317"),
+            ("https://api.example/hunter2/v1/x/", "https://api.example:443/.../v1/x"),
+            ("https://api.example/hunter2", "https://api.example:443/..."),
         ] {
             assert_eq!(place(url).url(), shown);
         }

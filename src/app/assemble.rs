@@ -229,7 +229,7 @@ fn options(config: &Config, endpoint: &OtlpEndpoint, instance_id: &str) -> PushO
             OtlpProtocol::Grpc => Protocol::Grpc,
         },
         exact_url: endpoint.exact,
-        headers: otlp.headers.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
+        headers: otlp.headers.clone(),
         gzip: otlp.compression == OtlpCompression::Gzip,
         tls: otlp.tls.clone(),
         interval: otlp.interval,

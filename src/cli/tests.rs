@@ -6,7 +6,7 @@ const CREDENTIALS: [(&str, &str); 2] =
 
 fn invoke(args: &[&str], env: &[(&str, &str)]) -> Result<Invocation, Stop> {
     let args = std::iter::once("jelou-exporter").chain(args.iter().copied()).map(OsString::from);
-    let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let env = env.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
     parse(args, &env, &|path| match path.to_str() {
         Some("c.yml") => Ok("poll: {interval: 7s}\nlog: {level: debug}".to_owned()),
         _ => Err(io::ErrorKind::NotFound.into()),
@@ -26,6 +26,35 @@ fn refused(args: &[&str]) -> String {
 #[test]
 fn the_parser_is_sound() {
     parser().debug_assert();
+}
+
+#[test]
+fn a_value_that_is_no_text_is_a_problem_if_it_may_be_meant() {
+    use std::os::unix::ffi::OsStringExt as _;
+    let mangled = OsString::from_vec(b"hunter2\xff".to_vec());
+    let ours = CREDENTIALS.map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    let with = |name: &str| {
+        let env = ours.iter().cloned().chain([(name.into(), mangled.clone())]).collect();
+        parse(["jelou-exporter".into()], &env, &|_| Err(io::ErrorKind::NotFound.into()))
+    };
+    for name in ["JELOU_EXPORTER_API_CLIENT_SECRET", "JELOU_EXPORTER_API_NONSENSE", "OTEL_SERVICE_NAME"] {
+        let stop = with(name).unwrap_err();
+        let told = stop.to_string();
+        assert!(told.contains(name) && told.contains("not UTF-8") && !told.contains("hunter2"), "{told}");
+        assert_eq!(stop.exit_status(), 2);
+    }
+    assert!(with("SOMEBODY_ELSES").is_ok());
+}
+
+#[test]
+fn a_switch_that_is_neither_on_nor_off_is_named() {
+    for args in [["--web.open-probes", "maybe", "run"], ["run", "--web.open-probes", "maybe"]] {
+        let told = refused(&args);
+        assert!(told.contains("web.open_probes = \"maybe\" (--web.open-probes): true or false is wanted"), "{told}");
+    }
+    assert!(matches!(run(&["--web.open-probes", "check-config"]).unwrap().command, Command::CheckConfig));
+    assert!(matches!(run(&["--web.open-probes", "completions", "bash"]), Err(Stop::Asked(_))));
+    assert!(matches!(run(&["completions", "--web.open-probes", "bash"]), Err(Stop::Asked(_))));
 }
 
 #[test]

@@ -69,10 +69,15 @@ fn client_id(from: &mut Reader<'_>) -> Option<Option<String>> {
         from.refuse_unseen("api.client_id", "it holds a colon; the part after it belongs in api.client_secret");
         return None;
     }
-    from.optional("api.client_id", |text| match line(text)? {
-        id if id.is_ascii() => Ok(id),
-        _ => Err("only ASCII can be sent".to_owned()),
-    })
+    let Some(given) = from.given("api.client_id") else { return Some(None) };
+    let id = match line(&given.text) {
+        Ok(id) if id.is_ascii() => return Some(Some(id)),
+        Ok(_) => "only ASCII can be sent".to_owned(),
+        Err(what) => what,
+    };
+    // Nor is any other that cannot be one: the secret may stand in its next line.
+    from.refuse_unseen("api.client_id", id);
+    None
 }
 
 fn client_secret(from: &mut Reader<'_>, auth: Option<AuthScheme>) -> Option<Option<Secret>> {

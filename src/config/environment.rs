@@ -35,6 +35,19 @@ pub(super) fn read(env: &BTreeMap<String, String>, ignored: &dyn Fn(&str) -> boo
     (layer, problems)
 }
 
+/// Variables that mean something and whose values are no text, apart from those that `ignored` passes over.
+pub(super) fn unreadable(names: &[String], ignored: &dyn Fn(&str) -> bool) -> Vec<Problem> {
+    let problem = |name: &String| {
+        let (key, place) = match SETTINGS.iter().find(|setting| setting.env() == *name) {
+            Some(setting) if ignored(setting.key) => return None,
+            Some(setting) => (setting.key.to_owned(), Some(name.clone())),
+            None => (name.clone(), None),
+        };
+        Some(Problem { key, value: None, place, what: "the value is not UTF-8".to_owned() })
+    };
+    names.iter().filter_map(problem).collect()
+}
+
 /// The key that a name with our prefix would be that of.
 fn key_of(name: &str) -> String {
     name[ENV_PREFIX.len()..].to_lowercase().replacen('_', ".", 1)

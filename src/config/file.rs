@@ -3,7 +3,9 @@
 use std::io;
 use std::path::Path;
 
-use super::given::{Given, Layer, Source, shown};
+use zeroize::Zeroizing;
+
+use super::given::{Given, Layer, Source, shown, shown_key, swallowed};
 use super::problem::Problem;
 use super::settings::{SETTINGS, Setting, instead_of, setting};
 use super::yaml::{self, Bare, Node};
@@ -21,7 +23,7 @@ pub(super) struct Contents {
 pub(super) fn read(path: &Path, read_file: &dyn Fn(&Path) -> io::Result<String>) -> Contents {
     let name = path.display().to_string();
     let document = match read_file(path) {
-        Ok(text) => yaml::parse(&text).map_err(|why| format!("it is not YAML: {why}")),
+        Ok(text) => yaml::parse(&Zeroizing::new(text)).map_err(|why| format!("it is not YAML: {why}")),
         Err(error) => Err(format!("the file cannot be read: {error}")),
     };
     let mut reading = Reading { name, contents: Contents::default() };
@@ -44,6 +46,10 @@ struct Reading {
 
 impl Reading {
     fn refuse(&mut self, key: &str, what: &str) {
+        let key = match shown_key(key) {
+            "" => "config.file",
+            key => key,
+        };
         let problem =
             Problem { key: key.to_owned(), value: None, place: Some(self.name.clone()), what: what.to_owned() };
         self.contents.problems.push(problem);
@@ -78,7 +84,8 @@ impl Reading {
             (None, _) if is_section => self.refuse(&key, "this is a section: its settings stand below it"),
             // The value is not shown: the key that was meant may be a secret.
             (None, _) => {
-                let what = format!("unknown key; {}", instead_of(&key));
+                let instead = swallowed(&key).map_or_else(|| instead_of(shown_key(&key)), ToOwned::to_owned);
+                let what = format!("unknown key; {instead}");
                 self.refuse(&key, &what);
             }
         }
@@ -94,8 +101,10 @@ impl Reading {
             Node::List(items) => items.into_iter().map(|item| self.scalar(setting, item)).collect::<Option<Vec<_>>>(),
             scalar => self.scalar(setting, scalar).map(|text| vec![text]),
         };
-        if let Some(texts) = text {
-            let given = Given { text: texts.join(",").into(), source: Source::File(self.name.clone()) };
+        if let Some(mut texts) = text {
+            // One alone is moved, not copied: it may be a secret.
+            let text = if texts.len() == 1 { texts.swap_remove(0) } else { texts.join(",") };
+            let given = Given { text: text.into(), source: Source::File(self.name.clone()) };
             self.contents.layer.insert(key, given);
         }
     }
@@ -199,13 +208,30 @@ mod tests {
                 "api: {client_secret: 0x12345}",
                 "api.client_secret = <secret> (c.yml): YAML takes this for a number or a truth value; put it in quotes",
             ),
+            (
+                "api: {client_secret:hunter2}",
+                "api.client_secret (c.yml): unknown key; a blank is wanted behind the colon",
+            ),
+            ("api: {client_secret=hunter2}", "api.client_secret (c.yml): unknown key; a colon and a blank are wanted"),
+            (
+                "api: {client_secret hunter2: x}",
+                "api.client_secret (c.yml): unknown key; did you mean api.client_secret?",
+            ),
+            ("api: {client_secret:hunter2: {x: y}}", "api.client_secret (c.yml): unknown key; a blank is wanted"),
+            (
+                "api: {client_secret:hunter2: {x: {}, x: {}}}",
+                "api.client_secret (c.yml): unknown key; a blank is wanted",
+            ),
+            (":hunter2: x", "config.file (c.yml): unknown key; a blank is wanted behind the colon"),
             ("? [a]\n: b", "config.file (c.yml): a key must be a word"),
             ("api: {? [a] : b}", "api (c.yml): a key must be a word"),
             ("- a", "config.file (c.yml): sections with settings below are wanted"),
             ("a: [", "config.file (c.yml): it is not YAML: "),
         ] {
             let problems = parse(text).1;
-            assert!(problems.len() == 1 && problems[0].starts_with(problem), "{text}: {problems:#?}");
+            assert!(problems[0].starts_with(problem), "{text}: {problems:#?}");
+            assert!(problems.len() == 1 || text.contains("hunter2"), "{text}: {problems:#?}");
+            assert!(!problems.iter().any(|problem| problem.contains("hunter2")), "{text}: {problems:#?}");
         }
     }
 

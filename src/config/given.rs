@@ -75,6 +75,28 @@ pub(crate) fn quoted(text: &str) -> String {
     }
 }
 
+/// A key as a message may show it: as far as it is written like one, and not at length. What follows may be a secret, for
+/// without a blank behind the colon all of `client_secret:hunter2` is a key.
+pub(crate) fn shown_key(key: &str) -> &str {
+    const MOST: usize = 64;
+    let end = key.char_indices().take(MOST).find(|(_, letter)| !is_of_key(*letter));
+    let end = end.or_else(|| key.char_indices().nth(MOST)).map_or(key.len(), |(end, _)| end);
+    key[..end].trim_end_matches('.')
+}
+
+const fn is_of_key(letter: char) -> bool {
+    matches!(letter, 'a'..='z' | 'A'..='Z' | '0'..='9' | '_' | '-' | '.')
+}
+
+/// What is missing from a key that has swallowed its value.
+pub(crate) fn swallowed(key: &str) -> Option<&'static str> {
+    match key.chars().find(|letter| !is_of_key(*letter))? {
+        ':' => Some("a blank is wanted behind the colon"),
+        '=' => Some("a colon and a blank are wanted in place of ="),
+        _ => None,
+    }
+}
+
 /// A URL, or what was meant to be one, without user, password, query and fragment.
 pub(super) fn without_credentials(url: &str) -> String {
     let (rest, query) = match url.find(['?', '#']) {
@@ -109,6 +131,22 @@ mod tests {
         ] {
             assert_eq!(without_credentials(url), seen, "{url}");
         }
+    }
+
+    #[test]
+    fn a_key_is_shown_as_far_as_it_is_one() {
+        for (key, seen, what) in [
+            ("api.client-secret_2", "api.client-secret_2", None),
+            ("api.client_secret:hunter2", "api.client_secret", Some("a blank is wanted behind the colon")),
+            ("api.client_secret=hunter2", "api.client_secret", Some("a colon and a blank are wanted in place of =")),
+            ("api.client_secret hunter2", "api.client_secret", None),
+            ("api.\nhunter2", "api", None),
+            (":hunter2", "", Some("a blank is wanted behind the colon")),
+            ("é", "", None),
+        ] {
+            assert_eq!((shown_key(key), swallowed(key)), (seen, what), "{key}");
+        }
+        assert_eq!(shown_key(&"k".repeat(200)).len(), 64);
     }
 
     #[test]

@@ -95,9 +95,18 @@ pub struct Sources<'a> {
 
 impl Config {
     /// Reads and checks every setting.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with them.
     pub fn read(sources: Sources<'_>) -> Result<Self, Problems> {
+        Self::read_apart_from(sources, &[])
+    }
+
+    /// The same where these variables of the environment have values that are no text.
+    pub(crate) fn read_apart_from(sources: Sources<'_>, unreadable: &[String]) -> Result<Self, Problems> {
         let looks_at_place = sources.profile.looks_at_place;
-        let Settled { mut from, standard, needs_credentials } = settle(sources);
+        let Settled { mut from, standard, needs_credentials } = settle(sources, unreadable);
         let api = api_reading::read(&mut from, needs_credentials);
         let poll = poll::read(&mut from);
         let account = from.given("api.account").map(|given| given.text.trim().to_owned()).unwrap_or_default();
@@ -150,7 +159,7 @@ struct Settled<'a> {
     needs_credentials: bool,
 }
 
-fn settle(sources: Sources<'_>) -> Settled<'_> {
+fn settle<'a>(sources: Sources<'a>, unreadable: &[String]) -> Settled<'a> {
     let Sources { flags, env, file, read_file, profile } = sources;
     let named = || env.get(environment::CONFIG_FILE).filter(|path| !path.is_empty()).map(PathBuf::from);
     let file = file.or_else(named).map(|path| file::read(&path, read_file)).unwrap_or_default();
@@ -158,12 +167,27 @@ fn settle(sources: Sources<'_>) -> Settled<'_> {
     let flags: Layer = flags.into_iter().filter_map(|(key, text)| Some((key, by_flag(key, text)?))).collect();
     let protocol = |layer: &'_ Layer| layer.get("otlp.protocol").map(|given| given.text.to_string());
     let protocol_over = protocol(&flags).or_else(|| protocol(&own_env));
-    let mut standard = otel::read(env, protocol_over.as_deref(), protocol(&file.layer).as_deref());
+    let deaf_to: &[&str] = if profile.pushes_by_flag_alone { &otel::OF_THE_RECEIVER } else { &[] };
+    let mut standard = otel::read(env, protocol_over.as_deref(), protocol(&file.layer).as_deref(), deaf_to);
 
     // Somebody who types a flag wants it to do something; the other places may well serve several commands.
     let unheard = flags.iter().filter(|(key, _)| profile.ignores(key));
     let unheard = unheard.map(|(key, given)| format!("{} is ignored: the command decides {key}", given.source));
-    let warnings = unheard.chain(std::mem::take(&mut standard.warnings)).collect();
+    let mut warnings: Vec<String> = unheard.chain(std::mem::take(&mut standard.warnings)).collect();
+
+    let (mut own_env, mut file) = (own_env, file);
+    if profile.pushes_by_flag_alone {
+        let given = |name: &&&str| env.get(**name).is_some_and(|text| !text.trim().is_empty());
+        let mut ignored: Vec<String> = deaf_to.iter().filter(given).map(|name| (*name).to_owned()).collect();
+        for layer in [&mut own_env, &mut file.layer] {
+            let endpoint = layer.remove("otlp.endpoint").filter(|given| !given.text.trim().is_empty());
+            ignored.extend(endpoint.map(|given| format!("otlp.endpoint ({})", given.source)));
+        }
+        if !ignored.is_empty() {
+            let names = ignored.join(", ");
+            warnings.push(format!("the command pushes only where the flag --otlp.endpoint says; ignored: {names}"));
+        }
+    }
 
     let of_metrics = std::mem::take(&mut standard.of_metrics);
     let of_all = std::mem::take(&mut standard.of_all);
@@ -174,7 +198,8 @@ fn settle(sources: Sources<'_>) -> Settled<'_> {
     let [flags, own_env, of_metrics, of_all, in_file] = [flags, own_env, of_metrics, of_all, file.layer].map(heard);
     let (fixed, defaults) = (by_command(profile.fixed), by_command(profile.defaults));
     let layers = [&fixed, &flags, &own_env, &of_metrics, &of_all, &in_file, &defaults];
-    let problems = file.problems.into_iter().chain(unknown).collect();
+    let unreadable = environment::unreadable(unreadable, &|key| profile.ignores(key)).into_iter();
+    let problems = file.problems.into_iter().chain(unknown).chain(unreadable).collect();
     // What is missing may well stand in a file that could not be read.
     let needs_credentials = profile.needs_credentials && !file.unreadable;
     Settled { from: Reader::new(&layers, read_file, problems, warnings), standard, needs_credentials }

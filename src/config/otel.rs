@@ -21,6 +21,19 @@ pub(super) const METRICS_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT";
 /// The same for traces.
 pub(super) const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
 
+/// Variables that say where to push and who pushes there.
+pub(super) const OF_THE_RECEIVER: [&str; 9] = [
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    METRICS_ENDPOINT,
+    TRACES_ENDPOINT,
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_EXPORTER_OTLP_METRICS_HEADERS",
+    "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+    "OTEL_EXPORTER_OTLP_METRICS_CLIENT_CERTIFICATE",
+    "OTEL_EXPORTER_OTLP_CLIENT_KEY",
+    "OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY",
+];
+
 /// A variable, the setting that it stands for, and how its text becomes that setting's.
 type Rule = (&'static str, &'static str, fn(&str) -> Result<String, String>);
 
@@ -76,13 +89,15 @@ pub(super) struct Standard {
 }
 
 /// Reads the environment. `protocol_over` and `protocol_under` say what is known of `otlp.protocol` from places that
-/// outrank these variables and from those that do not: it decides whether an endpoint needs a scheme.
+/// outrank these variables and from those that do not: it decides whether an endpoint needs a scheme. What is said by those
+/// of `deaf_to` does not matter.
 pub(super) fn read(
     env: &BTreeMap<String, String>,
     protocol_over: Option<&str>,
     protocol_under: Option<&str>,
+    deaf_to: &[&str],
 ) -> Standard {
-    let mut read = Reading { env, warnings: Vec::new() };
+    let mut read = Reading { env, deaf_to, warnings: Vec::new() };
     let mut of_metrics = read.layer(&OF_METRICS);
     let mut of_all = read.layer(&OF_ALL);
     let by_standard = [&of_metrics, &of_all].into_iter().find_map(|layer| layer.get("otlp.protocol"));
@@ -128,12 +143,14 @@ pub(super) fn read(
 /// The environment, and what was found wrong with it so far.
 struct Reading<'a> {
     env: &'a BTreeMap<String, String>,
+    deaf_to: &'a [&'a str],
     warnings: Vec<String>,
 }
 
 impl<'a> Reading<'a> {
     fn set(&self, name: &str) -> Option<&'a str> {
-        self.env.get(name).map(|text| text.trim()).filter(|text| !text.is_empty())
+        let heard = self.env.get(name).filter(|_| !self.deaf_to.contains(&name));
+        heard.map(|text| text.trim()).filter(|text| !text.is_empty())
     }
 
     /// What the variable says, if it makes sense.

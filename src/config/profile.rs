@@ -9,6 +9,9 @@ pub struct Profile {
     pub(super) without_api: bool,
     /// Whether it is looked at if the checkpoint can stand where it is to stand, and what is in it.
     pub(super) looks_at_place: bool,
+    /// Whether metrics go nowhere but where a flag says: what is invented must reach no receiver of what is real by an
+    /// environment or a file that lies about.
+    pub(super) pushes_by_flag_alone: bool,
     /// What the command itself decides, whatever anybody says.
     pub(super) fixed: &'static [(&'static str, &'static str)],
     /// What holds in place of the usual default.
@@ -29,8 +32,14 @@ const SIMULATED: &[(&str, &str)] = &[
 
 impl Profile {
     /// `run`, which finds out about the place of its checkpoint when it opens it.
-    pub const RUN: Self =
-        Self { needs_credentials: true, without_api: false, looks_at_place: false, fixed: &[], defaults: &[] };
+    pub const RUN: Self = Self {
+        needs_credentials: true,
+        without_api: false,
+        looks_at_place: false,
+        pushes_by_flag_alone: false,
+        fixed: &[],
+        defaults: &[],
+    };
 
     /// `check-config`.
     pub const CHECK: Self = Self { looks_at_place: true, ..Self::RUN };
@@ -44,6 +53,7 @@ impl Profile {
         needs_credentials: false,
         without_api: true,
         looks_at_place: false,
+        pushes_by_flag_alone: true,
         fixed: SIMULATED,
         defaults: &[("poll.interval", "2s"), ("otlp.interval", "5s"), ("web.listen_address", "127.0.0.1:10110")],
     };

@@ -172,6 +172,67 @@ fn a_demo_needs_nothing_and_cannot_be_disturbed() {
 }
 
 #[test]
+fn a_demo_pushes_only_where_a_flag_says() {
+    let beset = || {
+        case()
+            .file("otlp: {endpoint: https://of-the-file}")
+            .env("JELOU_EXPORTER_OTLP_ENDPOINT", "https://of-the-exporter")
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", "https://real")
+            .env("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "nonsense")
+            .env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://traces")
+            .env("OTEL_EXPORTER_OTLP_HEADERS", "authorization=hunter2")
+            .env("OTEL_EXPORTER_OTLP_CLIENT_KEY", "")
+            .env("OTEL_EXPORTER_OTLP_TIMEOUT", "7000")
+            .profile(Profile::DEMO)
+    };
+    let config = beset().config();
+    assert_eq!((&config.otlp.endpoint, &config.otlp.traces, config.otlp.headers.len()), (&None, &None, 0));
+    assert_eq!(config.otlp.timeout.as_secs(), 7, "what sends nothing anywhere is heard");
+    let told = "the command pushes only where the flag --otlp.endpoint says; ignored: OTEL_EXPORTER_OTLP_ENDPOINT, \
+                OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, OTEL_EXPORTER_OTLP_HEADERS, \
+                otlp.endpoint (JELOU_EXPORTER_OTLP_ENDPOINT), otlp.endpoint (c.yml)";
+    assert_eq!(config.warnings, [told]);
+    let config = beset().flag("otlp.endpoint", "http://here").flag("otlp.traces", "true").config();
+    assert_eq!(config.otlp.endpoint.unwrap().url, "http://here");
+    assert_eq!(config.otlp.traces.unwrap().url, "http://here/v1/traces");
+    assert!(config.otlp.headers.is_empty(), "they are somebody else's");
+    assert_eq!(bare().profile(Profile::DEMO).config().warnings, [""; 0]);
+}
+
+#[test]
+fn values_that_are_no_text_are_named() {
+    let names = ["JELOU_EXPORTER_API_CLIENT_SECRET", "OTEL_EXPORTER_OTLP_HEADERS"].map(str::to_owned);
+    let read = |profile| {
+        let (env, read_file) = (BTreeMap::new(), |_: &Path| Err(io::ErrorKind::NotFound.into()));
+        let flags = BTreeMap::from([("api.client_id", "me".to_owned())]);
+        let sources = Sources { flags, env: &env, file: None, read_file: &read_file, profile };
+        Config::read_apart_from(sources, &names)
+    };
+    let told: Vec<_> = read(Profile::RUN).unwrap_err().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "api.client_secret (JELOU_EXPORTER_API_CLIENT_SECRET): the value is not UTF-8",
+            "OTEL_EXPORTER_OTLP_HEADERS: the value is not UTF-8",
+        ]
+    );
+    let told: Vec<_> = read(Profile::DEMO).unwrap_err().iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["OTEL_EXPORTER_OTLP_HEADERS: the value is not UTF-8"], "what the command ignores is no problem");
+}
+
+#[test]
+fn a_client_id_that_is_refused_is_not_shown() {
+    for (id, what) in [
+        ("myid\nhunter2", "control characters are not allowed"),
+        ("myid:hunter2", "it holds a colon; the part after it belongs in api.client_secret"),
+        ("hunter2é", "only ASCII can be sent"),
+    ] {
+        let told = case().env("JELOU_EXPORTER_API_CLIENT_ID", id).problems();
+        assert_eq!(told, [format!("api.client_id (JELOU_EXPORTER_API_CLIENT_ID): {what}")]);
+    }
+}
+
+#[test]
 fn other_commands_change_what_they_must() {
     let once =
         case().env("JELOU_EXPORTER_STATE_PATH", "real.db").file("poll: {count_initial: false}").profile(Profile::ONCE);

@@ -5,8 +5,9 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// A node of the document.
-#[derive(Debug, PartialEq)]
+/// A node of the document. Printed by tests alone, for it may hold a secret.
+#[derive(PartialEq)]
+#[cfg_attr(test, derive(Debug))]
 pub(crate) enum Node {
     /// Nothing, or `null`.
     Null,
@@ -21,7 +22,8 @@ pub(crate) enum Node {
 }
 
 /// A number or a truth value.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Default, PartialEq)]
+#[cfg_attr(test, derive(Debug))]
 pub(crate) struct Bare {
     /// As YAML understood it: `16`.
     pub(crate) value: String,

@@ -1,7 +1,5 @@
 //! Which answer belongs to which request.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use hyper::header::{
     ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
@@ -12,8 +10,7 @@ use hyper::{HeaderMap, Method, Response, StatusCode};
 
 use super::body::Pieces;
 use super::negotiation::{self, Coding};
-use super::{HttpState, page};
-use crate::panics;
+use super::{HttpState, NotReloaded, page};
 use crate::render::exposition::Format;
 use crate::render::page::not_ready;
 
@@ -121,12 +118,10 @@ async fn reload(state: &HttpState) -> Response<Pieces> {
         let why = "Reloading by HTTP is off: set web.enable_reload to true and restart, or send SIGHUP.\n";
         return plain(StatusCode::FORBIDDEN, why);
     };
-    let reload = Arc::clone(reload);
-    let failed = |why| plain(StatusCode::INTERNAL_SERVER_ERROR, format!("{why}\n"));
-    match tokio::task::spawn_blocking(move || reload()).await {
-        Ok(Ok(said)) => plain(StatusCode::OK, format!("{said}\n")),
-        Ok(Err(why)) => failed(why),
-        Err(error) => failed(format!("Not reloaded: {}", panics::why(&error))),
+    match reload().await {
+        Ok(said) => plain(StatusCode::OK, format!("{said}\n")),
+        Err(NotReloaded::Refused(why)) => plain(StatusCode::INTERNAL_SERVER_ERROR, format!("{why}\n")),
+        Err(NotReloaded::UnderWay(why)) => plain(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
     }
 }
 

@@ -9,16 +9,18 @@ use std::{fmt, io};
 use reqwest::header::{AUTHORIZATION, DATE, HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 
-use super::credentials::Credentials;
+use super::credentials::{self, Credentials};
 use super::decode::decode;
 use super::error::{ApiError, BodyError};
 use super::message;
 use super::request::Listing;
-use super::transport::Transport;
+use super::transport::{self, Transport};
 use crate::clock::Clock;
 use crate::config::api::ApiSettings;
 use crate::domain::reading::Page;
 use crate::domain::time::{Range, UnixMillis};
+use crate::files;
+use crate::panics;
 use crate::unreached::{Keys, Obstacle, Place, obstacle, reason};
 
 /// Longest body that is read, after unpacking. A page of fifty records has some 30 KiB.
@@ -63,6 +65,8 @@ pub enum SetupError {
     Credentials,
     /// `api.ca_file`, `api.client_certificate_file` or `api.client_key_file` cannot be used.
     TlsFiles(String),
+    /// One of them cannot be read; which one, and why.
+    TlsFile(String),
     /// The HTTP or TLS library cannot be set up.
     Http(String),
 }
@@ -76,7 +80,8 @@ impl Client {
         let listing = Listing::new(settings)?;
         let credentials = Credentials::load(settings)?;
         let transport = Transport::new(settings, listing.is_loopback())?;
-        let place = Place::new(listing.url(), listing.is_loopback());
+        let path = settings.path.as_deref().unwrap_or(settings.dialect.default_path());
+        let place = Place::new(listing.url(), path, listing.is_loopback());
         Ok(Self { transport, listing, place, credentials, timeout: settings.timeout, clock })
     }
 
@@ -108,8 +113,33 @@ impl Client {
         (self.place.url(), self.place.proxy())
     }
 
-    /// Reads the files of the credentials again, as is due after a 401: the secret's, and those of TLS. True if one holds
-    /// something else than before.
+    /// Looks at the files of the credentials, beside the threads of the runtime: what it finds is what
+    /// [`Self::credentials_changed`] and [`Self::reload_credentials`] go by. Cheap enough for every poll.
+    ///
+    /// # Errors
+    /// When one does not answer, with its setting: of that one nothing new is known.
+    pub async fn look_at_files(&self) -> io::Result<()> {
+        let secret = self.credentials.as_ref().and_then(Credentials::file).map(ToOwned::to_owned);
+        let certificates = self.transport.files();
+        if secret.is_none() && certificates.is_none() {
+            return Ok(());
+        }
+        let look = tokio::task::spawn_blocking(move || {
+            let secret = secret.map(|path| credentials::read(&path, files::AT_A_GLANCE));
+            (secret, certificates.map(|files| transport::read(&files, files::AT_A_GLANCE)))
+        });
+        let (secret, certificates) = look.await.map_err(|error| io::Error::other(panics::why(&error)))?;
+        let (secret, no_secret) = answered(secret);
+        let (certificates, no_certificates) = answered(certificates);
+        if let Some(credentials) = &self.credentials {
+            credentials.notice(secret);
+        }
+        self.transport.notice(certificates);
+        no_secret.or(no_certificates).map_or(Ok(()), Err)
+    }
+
+    /// Takes over what the files of the credentials were found to hold, as is due after a 401, too: the secret's, and those of
+    /// TLS. True if that is something else than before.
     ///
     /// # Errors
     /// When one cannot be used; what is in use stays.
@@ -119,7 +149,7 @@ impl Client {
         Ok(secret? | certificates?)
     }
 
-    /// Whether these files hold something else than what is in use. Cheap enough for every poll.
+    /// Whether these files were found to hold something else than what is in use.
     pub fn credentials_changed(&self) -> bool {
         self.credentials.as_ref().is_some_and(Credentials::file_changed) || self.transport.files_changed()
     }
@@ -206,6 +236,14 @@ impl Client {
     }
 }
 
+/// What a look has found, and the error if nothing was found because the file does not answer.
+fn answered<T>(found: Option<io::Result<T>>) -> (Option<io::Result<T>>, Option<io::Error>) {
+    match found {
+        Some(Err(error)) if files::is_silent(&error) => (None, Some(error)),
+        found => (found, None),
+    }
+}
+
 /// What can be had of an error's body. It only adds words to a status that is known, so its own errors do not matter.
 async fn beginning(mut response: Response) -> Vec<u8> {
     let mut body = Vec::new();
@@ -256,6 +294,7 @@ impl fmt::Display for SetupError {
             Self::TlsFiles(why) => {
                 write!(f, "api.ca_file, api.client_certificate_file or api.client_key_file: {why}")
             }
+            Self::TlsFile(why) => f.write_str(why),
             Self::Http(why) => write!(f, "the HTTP client cannot be set up: {why}"),
         }
     }

@@ -1,10 +1,10 @@
 //! Who asks: a client id and a secret, from the settings or from a file that may change while the exporter runs.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::SystemTime;
-use std::{fs, io};
+use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -16,6 +16,7 @@ use super::client::SetupError;
 use crate::config::api::{ApiSettings, AuthScheme};
 use crate::config::secret::Secret;
 use crate::domain::time::UnixMillis;
+use crate::files;
 
 /// The credentials as they are at present.
 pub(super) struct Credentials {
@@ -24,7 +25,16 @@ pub(super) struct Credentials {
     file: Option<PathBuf>,
     /// When the file had been written that was looked at last, if that can be told.
     written: Mutex<Option<SystemTime>>,
+    /// What it held when it was looked at last, until that is taken over.
+    seen: Mutex<Option<io::Result<Seen>>>,
     current: RwLock<Current>,
+}
+
+/// What the file held, and when it had been written.
+#[derive(Debug)]
+pub(super) struct Seen {
+    secret: Secret,
+    written: Option<SystemTime>,
 }
 
 struct Current {
@@ -40,17 +50,18 @@ impl Credentials {
     /// The credentials that the settings name; `None` if they name none. A file, if there is one, has the last word.
     pub(super) fn load(settings: &ApiSettings) -> Result<Option<Self>, SetupError> {
         let file = settings.client_secret_file.clone();
-        // Before it is read: what is written between the two shows as a change.
-        let written = Mutex::new(file.as_deref().and_then(written));
-        let secret = match &file {
+        let (secret, written) = match &file {
             Some(path) => {
-                Some(read(path).map_err(|source| SetupError::SecretFile { path: path.clone(), kind: source.kind() })?)
+                let refused = |error: io::Error| SetupError::SecretFile { path: path.clone(), kind: error.kind() };
+                let Seen { secret, written } = read(path, files::AT_LENGTH).map_err(refused)?;
+                (Some(secret), written)
             }
-            None => settings.client_secret.clone(),
+            None => (settings.client_secret.clone(), None),
         };
         let (Some(id), Some(secret)) = (settings.client_id.clone(), secret) else { return Ok(None) };
         let current = Current::new(&id, settings.auth, secret).ok_or(SetupError::Credentials)?;
-        Ok(Some(Self { id, scheme: settings.auth, file, written, current: RwLock::new(current) }))
+        let (written, seen, current) = (Mutex::new(written), Mutex::default(), RwLock::new(current));
+        Ok(Some(Self { id, scheme: settings.auth, file, written, seen, current }))
     }
 
     /// The `Authorization` header.
@@ -58,25 +69,30 @@ impl Credentials {
         self.with(|current| current.header.clone())
     }
 
-    /// Whether the file holds another secret than the one in use, which was not tried in vain yet, or was written anew: somebody who writes the same secret
-    /// once more wants it to be tried. A file that cannot be read holds none.
+    /// Goes by what the file was found to hold, from now on.
+    pub(super) fn notice(&self, seen: Option<io::Result<Seen>>) {
+        *lock(&self.seen) = seen;
+    }
+
+    /// Whether the file held another secret than the one in use, which was not tried in vain yet, or was written anew:
+    /// somebody who writes the same secret once more wants it to be tried. A file that cannot be read holds none.
     ///
     /// The content is compared, too, as it is short and the modification time of a mounted secret is not to be trusted.
     pub(super) fn file_changed(&self) -> bool {
-        let Some(path) = &self.file else { return false };
-        let Ok(secret) = read(path) else { return false };
-        self.with(|current| current.has_not_met(&secret)) || written(path) != *self.written()
+        match &*lock(&self.seen) {
+            Some(Ok(seen)) => {
+                self.with(|current| current.has_not_met(&seen.secret)) || seen.written != *lock(&self.written)
+            }
+            _ => false,
+        }
     }
 
-    /// Takes over what the file holds now; true if that is another secret. Without a file nothing can change; what goes
-    /// wrong is told with the setting and the file.
+    /// Takes over what the file was found to hold; true if that is another secret. Without a file nothing can change; what
+    /// goes wrong is told with the setting and the file.
     pub(super) fn reload(&self) -> io::Result<bool> {
-        let Some(path) = &self.file else { return Ok(false) };
-        let told = |error: io::Error| {
-            io::Error::new(error.kind(), format!("api.client_secret_file {}: {error}", path.display()))
-        };
-        *self.written() = written(path);
-        let secret = read(path).map_err(told)?;
+        let Some((path, seen)) = self.file.as_deref().zip(lock(&self.seen).take()) else { return Ok(false) };
+        let Seen { secret, written } = seen?;
+        *lock(&self.written) = written;
         if self.with(|current| current.secret == secret) {
             return Ok(false);
         }
@@ -87,7 +103,8 @@ impl Credentials {
         }
         // Once is enough: as long as the file seems to have changed, a refused upstream is asked at every poll.
         current.unusable = Some(secret);
-        Err(told(io::Error::new(io::ErrorKind::InvalidData, "the secret has characters that no header can carry")))
+        let what = "the secret has characters that no header can carry";
+        Err(told(path, &io::Error::new(io::ErrorKind::InvalidData, what)))
     }
 
     /// The upstream has accepted what is in use.
@@ -124,10 +141,6 @@ impl Credentials {
                 },
             )
         })
-    }
-
-    fn written(&self) -> MutexGuard<'_, Option<SystemTime>> {
-        self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn with<T>(&self, f: impl FnOnce(&Current) -> T) -> T {
@@ -167,16 +180,21 @@ impl AsRef<[u8]> for Text {
     }
 }
 
-/// When the file was written last.
-fn written(path: &Path) -> Option<SystemTime> {
-    fs::metadata(path).and_then(|file| file.modified()).ok()
+/// What is behind it is whole after every step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The file's text without the line break at its end. An empty file is a secret half replaced, not an empty secret.
-fn read(path: &Path) -> io::Result<Secret> {
-    let text = Zeroizing::new(fs::read_to_string(path)?);
+fn told(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("api.client_secret_file {}: {error}", path.display()))
+}
+
+/// The file's text without the line break at its end, waited for no longer than `limit`. An empty file is a secret half
+/// replaced, not an empty secret. An error tells setting and file.
+pub(super) fn read(path: &Path, limit: Duration) -> io::Result<Seen> {
+    let files::Contents { text, written } = files::read(path, limit).map_err(|error| told(path, &error))?;
     match text.trim_end_matches(['\r', '\n']) {
-        "" => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is empty")),
-        secret => Ok(Secret::new(secret.to_owned())),
+        "" => Err(told(path, &io::Error::new(io::ErrorKind::UnexpectedEof, "the file is empty"))),
+        secret => Ok(Seen { secret: Secret::new(secret.to_owned()), written }),
     }
 }

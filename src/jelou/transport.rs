@@ -4,7 +4,7 @@
 
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::io;
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
@@ -12,7 +12,8 @@ use reqwest::{redirect, retry};
 
 use super::client::SetupError;
 use crate::config::api::ApiSettings;
-use crate::tls::{self, TlsFiles, TlsTexts};
+use crate::files;
+use crate::tls::{self, Part, TlsFiles, TlsTexts};
 use crate::unreached::{reason, to_connect};
 
 const USER_AGENT: &str = concat!("jelou-exporter/", env!("CARGO_PKG_VERSION"));
@@ -26,16 +27,18 @@ pub(super) struct Transport {
     http: RwLock<reqwest::Client>,
     /// What the files held when they were last tried, as a hash: a key is not kept to be compared with.
     tried: Mutex<u64>,
+    /// What they held when they were looked at last, as far as it is news.
+    seen: Mutex<Option<io::Result<TlsTexts>>>,
     hasher: RandomState,
 }
 
 impl Transport {
     pub(super) fn new(settings: &ApiSettings, past_proxies: bool) -> Result<Self, SetupError> {
         let (files, timeout, hasher) = (settings.tls(), settings.timeout, RandomState::default());
-        let texts = files.read().map_err(|error| SetupError::TlsFiles(error.to_string()))?;
+        let texts = read(&files, files::AT_LENGTH).map_err(|error| SetupError::TlsFile(error.to_string()))?;
         let http = client(&texts, timeout, past_proxies)?;
         let tried = Mutex::new(hash(&hasher, &texts));
-        Ok(Self { files, timeout, past_proxies, http: RwLock::new(http), tried, hasher })
+        Ok(Self { files, timeout, past_proxies, http: RwLock::new(http), tried, seen: Mutex::default(), hasher })
     }
 
     /// The client of the moment; it shares its connections with those that were handed out before.
@@ -43,17 +46,28 @@ impl Transport {
         self.http.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether the files hold something that was not tried yet. Files that cannot be read are half replaced.
-    pub(super) fn files_changed(&self) -> bool {
-        !self.files.is_empty() && self.files.read().is_ok_and(|texts| hash(&self.hasher, &texts) != *self.tried())
+    /// The files to look at, if there are any.
+    pub(super) fn files(&self) -> Option<TlsFiles> {
+        (!self.files.is_empty()).then(|| self.files.clone())
     }
 
-    /// Takes over what the files hold now; true if that is something else than before.
+    /// Goes by what the files were found to hold, from now on.
+    pub(super) fn notice(&self, seen: Option<io::Result<TlsTexts>>) {
+        let is_news = |seen: &io::Result<TlsTexts>| match seen {
+            Ok(texts) => hash(&self.hasher, texts) != *self.tried(),
+            Err(_) => true,
+        };
+        *self.seen() = seen.filter(is_news);
+    }
+
+    /// Whether the files held something that was not tried yet. Files that cannot be read are half replaced.
+    pub(super) fn files_changed(&self) -> bool {
+        matches!(*self.seen(), Some(Ok(_)))
+    }
+
+    /// Takes over what the files were found to hold; true if that is something else than before.
     pub(super) fn reload(&self) -> io::Result<bool> {
-        if self.files.is_empty() {
-            return Ok(false);
-        }
-        let texts = self.files.read()?;
+        let Some(texts) = self.seen().take().transpose()? else { return Ok(false) };
         let now = hash(&self.hasher, &texts);
         if std::mem::replace(&mut *self.tried(), now) == now {
             return Ok(false);
@@ -64,9 +78,26 @@ impl Transport {
         Ok(true)
     }
 
-    fn tried(&self) -> std::sync::MutexGuard<'_, u64> {
+    fn tried(&self) -> MutexGuard<'_, u64> {
         self.tried.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn seen(&self) -> MutexGuard<'_, Option<io::Result<TlsTexts>>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the files hold, none of which is waited for longer than `limit`. An error tells setting and file.
+pub(super) fn read(files: &TlsFiles, limit: Duration) -> io::Result<TlsTexts> {
+    files.texts(|part, path| {
+        let setting = match part {
+            Part::Authorities => "api.ca_file",
+            Part::Certificate => "api.client_certificate_file",
+            Part::Key => "api.client_key_file",
+        };
+        let told = |error: io::Error| io::Error::new(error.kind(), format!("{setting} {}: {error}", path.display()));
+        files::read(path, limit).map(|mut contents| std::mem::take(&mut *contents.text)).map_err(told)
+    })
 }
 
 fn client(texts: &TlsTexts, timeout: Duration, past_proxies: bool) -> Result<reqwest::Client, SetupError> {

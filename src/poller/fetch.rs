@@ -34,7 +34,16 @@ pub trait Upstream: Send + Sync + 'static {
     /// One page of the conversations that started within the range; the first page is 1.
     fn conversations(&self, range: Range, page: u32) -> impl Future<Output = Result<Page, ApiError>> + Send;
 
-    /// Reads the files of the credentials again; true when they are others now.
+    /// Looks at the files of the credentials: what it finds is what the next two go by.
+    ///
+    /// # Errors
+    ///
+    /// When one does not answer: of that one nothing new is known.
+    fn look_at_files(&self) -> impl Future<Output = io::Result<()>> + Send {
+        std::future::ready(Ok(()))
+    }
+
+    /// Takes over what the files of the credentials hold; true when they are others now.
     ///
     /// # Errors
     ///
@@ -58,6 +67,10 @@ pub trait Upstream: Send + Sync + 'static {
 impl Upstream for crate::jelou::Client {
     async fn conversations(&self, range: Range, page: u32) -> Result<Page, ApiError> {
         Self::conversations(self, range, page).await
+    }
+
+    async fn look_at_files(&self) -> io::Result<()> {
+        Self::look_at_files(self).await
     }
 
     fn reload_credentials(&self) -> io::Result<bool> {
@@ -117,6 +130,8 @@ pub(super) struct Fetcher<U> {
     new_credentials: bool,
     /// What was last said to be wrong with them.
     unusable: Option<String>,
+    /// Of looks at them that found one that does not answer.
+    silence: Streak,
     /// Of pages that were passed over.
     skips: Streak,
     skipped: bool,
@@ -140,6 +155,7 @@ impl<U: Upstream> Fetcher<U> {
             traces,
             new_credentials: false,
             unusable: None,
+            silence: Streak::default(),
             skips: Streak::default(),
             skipped: false,
         }
@@ -156,8 +172,28 @@ impl<U: Upstream> Fetcher<U> {
         if let Some(upstream) = upstream {
             self.upstream = upstream;
             self.new_credentials = true;
-            (self.distrust_said, self.unusable) = (false, None);
+            (self.distrust_said, self.unusable, self.silence) = (false, None, Streak::default());
         }
+    }
+
+    /// Looks at the files of the credentials; whether they hold something else than what is in use. One that does not answer
+    /// holds nobody up for long, and what was read of it before stays in use.
+    pub(super) async fn credentials_changed(&mut self) -> bool {
+        match self.upstream.look_at_files().await {
+            Ok(()) => {
+                if let Some((_, since)) = self.silence.succeeded() {
+                    info!(silent_since = %since, "the files of the credentials answer again");
+                }
+            }
+            Err(error) => match self.silence.failed(error.to_string(), self.clock.now()) {
+                News::First => warn!(%error, "a file cannot be looked at; what was read of it before stays in use"),
+                News::StillFailing { failures, since } => {
+                    warn!(%error, failures, failing_since = %since, "a file still cannot be looked at");
+                }
+                News::Again { failures } => debug!(%error, failures, "a file still cannot be looked at"),
+            },
+        }
+        self.upstream.credentials_changed()
     }
 
     pub(super) const fn upstream(&self) -> &U {
@@ -169,7 +205,7 @@ impl<U: Upstream> Fetcher<U> {
         std::mem::replace(&mut self.new_credentials, false)
     }
 
-    /// Reads the files of the credentials again. What is wrong with them is said once.
+    /// Takes over what the files of the credentials were found to hold. What is wrong with them is said once.
     fn reload_credentials(&mut self) {
         match self.upstream.reload_credentials() {
             Ok(changed) => {
@@ -204,12 +240,12 @@ impl<U: Upstream> Fetcher<U> {
     }
 
     /// A poll begins: credentials that were replaced are taken over.
-    pub(super) fn refresh(&mut self) {
+    pub(super) async fn refresh(&mut self) {
         if !std::mem::take(&mut self.skipped) {
             // None was passed over in the whole poll before.
             self.skips.succeeded();
         }
-        if self.upstream.credentials_changed() {
+        if self.credentials_changed().await {
             self.reload_credentials();
         }
     }
@@ -330,6 +366,7 @@ impl<U: Upstream> Fetcher<U> {
             span.failed(&error);
             own.api_requests.count(error.outcome());
             if error.outcome() == Outcome::Unauthorized {
+                self.credentials_changed().await;
                 self.reload_credentials();
             }
             let backoff = retry::delay(attempt, (self.jitter)());

@@ -209,7 +209,7 @@ impl<U: Upstream> Poller<U> {
         self.trace = self.traces.poll();
         self.fetcher.trace(&self.trace);
         self.notice_step(began);
-        self.fetcher.refresh();
+        self.fetcher.refresh().await;
         self.own.last_poll = Some(self.clock.now());
         self.ledger.begin_poll();
 

@@ -29,7 +29,7 @@ impl<U: Upstream> Poller<U> {
                  or it answers"
             );
         }
-        while !renewed && began.elapsed() < REFUSED_INTERVAL && !self.fetcher.upstream().credentials_changed() {
+        while !renewed && began.elapsed() < REFUSED_INTERVAL && !self.fetcher.credentials_changed().await {
             self.pause(Instant::now() + self.settings.interval.min(Duration::from_secs(10))).await;
             renewed = self.fetcher.take_new_credentials();
         }

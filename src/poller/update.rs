@@ -42,7 +42,7 @@ impl<U> Clone for Updates<U> {
 }
 
 impl<U> Updates<U> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Arc::new(Slot { newest: Mutex::default(), came: Notify::new() }))
     }
 

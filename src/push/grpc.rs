@@ -15,6 +15,7 @@ use super::answer::Answer;
 use super::http::{HTTP_PORT, KEYS, MOST_TOLD, USER_AGENT};
 use super::status::Status;
 use super::{PushError, PushOptions};
+use crate::config::Secret;
 use crate::logging::chain;
 use crate::tls::{self, TlsTexts};
 use crate::unreached::{Obstacle, Place, obstacle, reason, to_connect};
@@ -32,7 +33,7 @@ impl GrpcSender {
         let (endpoint, gzip) = (endpoint(options, texts)?, options.gzip);
         let url = Url::parse(&options.url).map_err(|error| PushError::Endpoint(error.to_string()))?;
         // This client knows nothing of proxies.
-        let place = Place::new(&url, true);
+        let place = Place::new(&url, "", true);
         Ok(Self { client: client(&endpoint, gzip), endpoint, headers: metadata(&options.headers)?, gzip, place })
     }
 
@@ -87,12 +88,12 @@ pub(super) fn endpoint(options: &PushOptions, texts: &TlsTexts) -> Result<Endpoi
     endpoint.tls_config(config).map_err(client)
 }
 
-pub(super) fn metadata(given: &[(String, String)]) -> Result<MetadataMap, PushError> {
+pub(super) fn metadata(given: &[(String, Secret)]) -> Result<MetadataMap, PushError> {
     let mut metadata = MetadataMap::new();
     for (name, value) in given {
         let bad = || PushError::Header(name.clone());
         let key = AsciiMetadataKey::from_bytes(name.to_ascii_lowercase().as_bytes()).map_err(|_| bad())?;
-        let mut value = MetadataValue::try_from(value).map_err(|_| bad())?;
+        let mut value = MetadataValue::try_from(value.expose()).map_err(|_| bad())?;
         value.set_sensitive(true);
         metadata.append(key, value);
     }
@@ -174,7 +175,7 @@ mod tests {
     use super::*;
 
     fn of(status: &tonic::Status) -> Answer {
-        read(status, &Place::new(&Url::parse("http://collector:4317").unwrap(), true))
+        read(status, &Place::new(&Url::parse("http://collector:4317").unwrap(), "", true))
     }
 
     #[test]

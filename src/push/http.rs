@@ -55,7 +55,7 @@ pub(super) struct HttpSender {
 impl HttpSender {
     pub(super) fn new(options: &PushOptions, texts: &TlsTexts, clock: Arc<dyn Clock>) -> Result<Self, PushError> {
         let url = url(&options.url, options.exact_url)?;
-        let place = Place::new(&url, is_loopback(&url));
+        let place = Place::new(&url, "/v1/metrics", is_loopback(&url));
         Ok(Self { client: client(options, texts)?, url, place, clock })
     }
 
@@ -168,7 +168,7 @@ fn headers(options: &PushOptions) -> Result<HeaderMap, PushError> {
     for (name, value) in &options.headers {
         let bad = || PushError::Header(name.clone());
         let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad())?;
-        let mut value = HeaderValue::from_str(value).map_err(|_| bad())?;
+        let mut value = HeaderValue::from_str(value.expose()).map_err(|_| bad())?;
         value.set_sensitive(true);
         headers.append(key, value);
     }
@@ -220,6 +220,7 @@ fn retry_after(headers: &HeaderMap, now: UnixMillis) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Secret;
 
     #[test]
     fn the_path_is_appended_to_a_base_url_only() {
@@ -265,7 +266,7 @@ mod tests {
     #[test]
     fn a_bad_header_is_named_without_its_value() {
         let mut options = crate::push::tests::options(String::new(), Protocol::HttpProtobuf);
-        options.headers = vec![("x-key".into(), "secret\n".into())];
+        options.headers = vec![("x-key".into(), Secret::new("secret\n".into()))];
         let error = headers(&options).unwrap_err();
         assert_eq!(error.to_string(), "the OTLP header \"x-key\" cannot be sent");
     }

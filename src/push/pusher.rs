@@ -81,7 +81,7 @@ impl Pusher {
 
     /// Sends the newest snapshot, trying until `deadline`. Tells until when the receiver wants to be left alone.
     async fn export(&mut self, deadline: Instant) -> Option<Instant> {
-        self.renew_certificates();
+        self.renew_certificates().await;
         match self.deltas.clone() {
             None => self.export_totals(deadline).await,
             Some(deltas) => self.export_deltas(deltas, deadline).await,
@@ -187,8 +187,8 @@ impl Pusher {
     }
 
     /// Uses certificates that were renewed since the last export. Those that cannot be used leave the old ones in place.
-    fn renew_certificates(&mut self) {
-        match self.sender.renewed(&self.options, &self.clock) {
+    async fn renew_certificates(&mut self) {
+        match self.sender.renewed(&self.options, &self.clock).await {
             Ok(renewed) => {
                 self.unusable = None;
                 if let Some(sender) = renewed {
@@ -200,7 +200,7 @@ impl Pusher {
                 tracing::debug!(%error, "the certificates of OTLP still cannot be used; those before are used on");
             }
             Err(error) => {
-                tracing::warn!(%error, "the certificates of OTLP have changed; those before are used on");
+                tracing::warn!(%error, "the files of OTLP's certificates cannot be used; those before are used on");
                 self.unusable = Some(error);
             }
         }

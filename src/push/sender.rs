@@ -11,6 +11,7 @@ use super::http::HttpSender;
 use super::payload::Payload;
 use super::{Protocol, PushError, PushOptions, certificates};
 use crate::clock::Clock;
+use crate::files;
 use crate::tls::TlsTexts;
 use crate::unreached::Place;
 
@@ -29,7 +30,7 @@ enum Client {
 impl Sender {
     /// Connects only when there is something to send.
     pub(super) fn new(options: &PushOptions, clock: &Arc<dyn Clock>) -> Result<Self, PushError> {
-        Self::with(options, clock, certificates::read(&options.tls)?)
+        Self::with(options, clock, certificates::read(&options.tls, files::AT_LENGTH)?)
     }
 
     fn with(options: &PushOptions, clock: &Arc<dyn Clock>, texts: TlsTexts) -> Result<Self, PushError> {
@@ -43,8 +44,12 @@ impl Sender {
     }
 
     /// A sender by the certificates that stand in the files now, if these are others than before.
-    pub(super) fn renewed(&self, options: &PushOptions, clock: &Arc<dyn Clock>) -> Result<Option<Self>, PushError> {
-        let texts = certificates::read(&options.tls)?;
+    pub(super) async fn renewed(
+        &self,
+        options: &PushOptions,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Option<Self>, PushError> {
+        let texts = certificates::look(&options.tls).await?;
         if texts == self.texts { Ok(None) } else { Self::with(options, clock, texts).map(Some) }
     }
 

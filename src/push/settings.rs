@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::config::Secret;
 use crate::render::otlp::HistogramKind;
 use crate::tls::TlsFiles;
 
@@ -29,7 +30,7 @@ pub struct PushOptions {
     /// variable holds an exact URL (OpenTelemetry specification, "OTLP exporter", endpoint URLs).
     pub exact_url: bool,
     /// Headers of every request, gRPC metadata alike.
-    pub headers: Vec<(String, String)>,
+    pub headers: Vec<(String, Secret)>,
     /// Whether requests are compressed by gzip.
     pub gzip: bool,
     /// Certificates in place of the usual ones.

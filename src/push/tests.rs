@@ -11,6 +11,7 @@ use super::answer::Answer;
 use super::delivery::{Delivery, Report};
 use super::*;
 use crate::clock::ManualClock;
+use crate::config::Secret;
 use crate::domain::label::ExportResult;
 use crate::domain::snapshot::Exports;
 use crate::render::otlp::HistogramKind;
@@ -40,7 +41,7 @@ pub(super) fn options(url: String, protocol: Protocol) -> PushOptions {
         url,
         protocol,
         exact_url: false,
-        headers: vec![("X-Key".into(), "secret".into())],
+        headers: vec![("X-Key".into(), Secret::new("secret".into()))],
         gzip: false,
         tls: TlsFiles::default(),
         interval: Duration::from_secs(3600),
@@ -235,8 +236,9 @@ async fn what_is_sent_is_compressed_if_that_is_wanted() {
 #[tokio::test]
 async fn headers_cannot_change_what_is_said_of_the_body() {
     let change = |options: &mut PushOptions| {
-        options.headers =
-            [("content-type", "text/plain"), ("content-encoding", "br")].map(|(n, v)| (n.into(), v.into())).into();
+        options.headers = [("content-type", "text/plain"), ("content-encoding", "br")]
+            .map(|(n, v)| (n.into(), Secret::new(v.into())))
+            .into();
     };
     let mut push = Push::start(Protocol::HttpProtobuf, &[], change).await;
     push.publish("b");

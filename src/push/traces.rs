@@ -24,6 +24,7 @@ use tracing::{debug, info, warn};
 use super::{Protocol, PushError, PushOptions, certificates, grpc, http};
 use crate::clock::Clock;
 use crate::config::values::is_loopback;
+use crate::files;
 use crate::logging::chain;
 use crate::streak::{News, Streak, likeness};
 use crate::unreached::Place;
@@ -44,7 +45,7 @@ impl SpanPush {
     /// When the options cannot be used; whatever the receiver does later is logged and costs only spans.
     pub fn new(options: &PushOptions, clock: &Arc<dyn Clock>) -> Result<Self, PushError> {
         let url = Url::parse(&options.url).map_err(|error| PushError::Endpoint(error.to_string()))?;
-        let place = Place::new(&url, options.protocol == Protocol::Grpc || is_loopback(&url));
+        let place = Place::new(&url, "/v1/traces", options.protocol == Protocol::Grpc || is_loopback(&url));
         let exporter = Told::new(exporter(options, &place)?, place.url().to_owned(), Arc::clone(clock));
         let attributes = options.resource.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
         let resource = Resource::builder_empty().with_attributes(attributes).build();
@@ -66,7 +67,7 @@ impl SpanPush {
 }
 
 fn exporter(options: &PushOptions, place: &Place) -> Result<opentelemetry_otlp::SpanExporter, PushError> {
-    let texts = certificates::read(&options.tls)?;
+    let texts = certificates::read(&options.tls, files::AT_LENGTH)?;
     let builder = opentelemetry_otlp::SpanExporter::builder();
     let built = match options.protocol {
         Protocol::Grpc => {

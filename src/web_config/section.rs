@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::config::given::quoted;
+use crate::config::given::{quoted, shown_key, swallowed};
 use crate::config::nearest::did_you_mean;
 use crate::config::problem::Problem;
 use crate::config::yaml::{Bare, Node};
@@ -56,9 +56,14 @@ impl Section {
         let mut section = Self { name: name.to_owned(), entries: Vec::new() };
         for (key, value) in map(section.shown_name(), node, findings)? {
             if !known.contains(&&*key) {
-                let instead = did_you_mean(&key, known.iter().copied(), |known| section.key(known))
+                // What follows its name may be a secret.
+                let shown = shown_key(&key);
+                let instead = swallowed(&key).map(ToOwned::to_owned);
+                let instead = instead
+                    .or_else(|| did_you_mean(shown, known.iter().copied(), |known| section.key(known)))
                     .unwrap_or_else(|| format!("known are {}", known.join(", ")));
-                findings.refuse(&section.key(&key), None, format!("unknown key; {instead}"));
+                let whose = if shown.is_empty() { section.shown_name().to_owned() } else { section.key(shown) };
+                findings.refuse(&whose, None, format!("unknown key; {instead}"));
             } else if section.entries.iter().any(|(taken, _)| *taken == key) {
                 findings.refuse(&section.key(&key), None, "it is given twice; keep one");
             } else {

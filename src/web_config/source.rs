@@ -130,6 +130,11 @@ impl Source {
         Arc::clone(&self.current.borrow())
     }
 
+    /// What holds now, without a look at the file.
+    pub(crate) fn in_force(&self) -> Arc<WebConfig> {
+        Arc::clone(&self.current.borrow())
+    }
+
     /// Completes when another configuration holds than this one.
     pub async fn outdated(&self, config: &Arc<WebConfig>) {
         // The sender is ours, so it cannot be gone.

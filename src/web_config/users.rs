@@ -6,6 +6,7 @@ use std::str::FromStr;
 use bcrypt::HashParts;
 
 use crate::config::Secret;
+use crate::config::given::{shown_key, swallowed};
 use crate::config::yaml::Node;
 
 use super::section::{Findings, map};
@@ -44,11 +45,18 @@ pub(super) fn read(node: Node, findings: &mut Findings) -> Users {
     const SECTION: &str = "basic_auth_users";
     let mut users = BTreeMap::new();
     for (user, hash) in map(SECTION, node, findings).unwrap_or_default() {
-        let key = format!("{SECTION}.{user}");
+        // Without a blank behind the colon, or without a hash, what was meant to be it may be part of the name.
+        let shown = |user: &str| format!("{SECTION}.{}", shown_key(user)).trim_end_matches('.').to_owned();
         if user.is_empty() || user.contains(':') || user.chars().any(char::is_control) {
-            findings.refuse(&key, None, "a user's name has no colon and no control characters, and is not empty");
+            let what = "a user's name has no colon and no control characters, and is not empty";
+            let what = match swallowed(&user) {
+                Some(missing) => format!("{missing}; {what}"),
+                None => what.to_owned(),
+            };
+            findings.refuse(&shown(&user), None, what);
             continue;
         }
+        let key = if hash == Node::Null { shown(&user) } else { format!("{SECTION}.{user}") };
         match hash_in(hash) {
             Ok(hash) => {
                 if users.insert(user, Secret::new(hash)).is_some() {

@@ -22,6 +22,30 @@ fn ran(arguments: &[&str], settings: Settings<'_>) -> (Option<i32>, String, Stri
 const SECRET: &str = "hunter2-of-the-test";
 
 #[test]
+fn what_cannot_be_written_is_an_error() {
+    for arguments in [&["completions", "bash"][..], &["--help"], &["man"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = command(&[]).args(arguments).stdout(full).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {told}");
+        assert!(told.starts_with("error: standard output cannot be written: "), "{arguments:?}: {told}");
+    }
+}
+
+#[test]
+fn a_demo_pushes_nothing_by_an_environment_that_lies_about() {
+    let mut demo = command(&[("otlp.endpoint", "http://127.0.0.1:9")]);
+    demo.env("OTEL_EXPORTER_OTLP_HEADERS", format!("authorization={SECRET}"));
+    let exporter = Exporter::run(demo.args(["demo", "--web.listen-address", "127.0.0.1:0"]));
+    let told = "ignored: OTEL_EXPORTER_OTLP_HEADERS, otlp.endpoint (JELOU_EXPORTER_OTLP_ENDPOINT)";
+    let said = exporter.program.stderr();
+    assert!(said.contains(told) && !said.contains(SECRET), "{said}");
+    exporter.scraped("polls, and no family of OTLP", |scrape| {
+        scrape.total("jelou_up", &[]) == 1.0 && scrape.sum("jelou_exporter_otlp_exports_total", &[]).is_none()
+    });
+}
+
+#[test]
 fn check_config_accepts_what_can_be_used() {
     let settings = [("api.client_id", "me"), ("api.client_secret", SECRET), ("state.path", "")];
     let (status, out, err) = ran(&["check-config"], &settings);

@@ -5,6 +5,7 @@ use jelou_exporter::simulator::{Simulator, SimulatorOptions};
 use crate::support::exporter::{Exporter, polling};
 use crate::support::exposition::Scrape;
 use crate::support::scratch::Scratch;
+use crate::support::tls::Authority;
 use crate::support::until;
 use crate::support::web::{self, Answer};
 use crate::support::world::frozen;
@@ -183,7 +184,78 @@ fn a_web_configuration_that_would_open_what_is_closed_is_no_reload() {
     });
     std::fs::write(&file, format!("basic_auth_users: {{ada: '{hash}'}}\n")).unwrap();
     let answer = by_ada();
-    assert_eq!((answer.status, answer.body.as_str()), (200, "Reloaded: metrics.reply_target from the next poll on.\n"));
+    let told = "Reloaded: metrics.reply_target from the next poll on; the web configuration has changed and holds.\n";
+    assert_eq!((answer.status, answer.body.as_str()), (200, told));
+}
+
+#[test]
+fn a_changed_web_configuration_is_told_and_its_warnings_once() {
+    let folder = Scratch::new();
+    let file = folder.0.join("web.yml");
+    std::fs::write(&file, "").unwrap();
+    let settings = [("web.enable_reload", "true"), ("web.config_file", file.to_str().unwrap())];
+    let bench = Bench::start(&settings, &usual(""));
+    let header = "http_server_config: {headers: {X-Frame-Options: deny}}\n";
+    std::fs::write(&file, header).unwrap();
+    let answer = bench.reload();
+    let told = "Reloaded: the web configuration has changed and holds.\n";
+    assert_eq!((answer.status, answer.body.as_str()), (200, told));
+    assert!(bench.reload().body.starts_with("Reloaded: no setting has changed"), "it is news but once");
+
+    // What is refused is the rest.
+    std::fs::write(&file, "").unwrap();
+    bench.write("api: [");
+    let answer = bench.reload();
+    let told = "apart from that, the web configuration has changed and holds";
+    assert!(answer.status == 500 && answer.body.contains(told), "{}", answer.body);
+    let answer = bench.reload();
+    assert!(answer.status == 500 && !answer.body.contains(told), "{}", answer.body);
+    bench.write(&usual(""));
+
+    let (certificate, key) = Authority::new().issue("localhost");
+    std::fs::write(folder.0.join("a.crt"), certificate).unwrap();
+    std::fs::write(folder.0.join("a.key"), key).unwrap();
+    let warned = "tls_server_config: {cert_file: a.crt, key_file: a.key, client_auth_type: RequireAnyClientCert}\n";
+    std::fs::write(&file, format!("{warned}{header}")).unwrap();
+    bench.exporter.program.signal("HUP");
+    let done = "msg=\"Reloaded: the web configuration has changed and holds.\"";
+    until("it is told of", || bench.exporter.program.stderr().matches(done).count() == 2);
+    let logged = bench.exporter.program.stderr();
+    assert_eq!(logged.matches("such certificates prove nothing").count(), 1, "{logged}");
+}
+
+#[test]
+fn whoever_asks_over_and_over_fills_no_log() {
+    let bench = Bench::start(&[("web.enable_reload", "true")], &usual(""));
+    let lines = |what: &str| bench.exporter.program.stderr().matches(what).count();
+    for _ in 0..20 {
+        assert_eq!(bench.reload().status, 200);
+    }
+    bench.write("api: [");
+    for _ in 0..20 {
+        assert_eq!(bench.reload().status, 500);
+    }
+    bench.write(&usual(""));
+    assert_eq!(bench.reload().status, 200);
+    until("that it is over is told", || lines("msg=\"Reloaded: no setting has changed") == 1);
+    assert_eq!(lines("the configuration was not reloaded"), 1);
+}
+
+#[test]
+fn a_file_that_hangs_takes_one_thread_and_every_other_reload_is_turned_away() {
+    let bench = Bench::start(&[("web.enable_reload", "true")], &usual(""));
+    let file = bench.folder.0.join("c.yml");
+    crate::stop::hang(&file);
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..30).map(|_| scope.spawn(|| bench.reload())).collect();
+        until("the others have their answers", || asking.iter().filter(|one| !one.is_finished()).count() <= 1);
+        assert_eq!(bench.exporter.get("/metrics").status, 200);
+        asking.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    let (turned_away, failed): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 503);
+    assert!(turned_away.iter().all(|answer| answer.body.contains("a reload is under way")), "{}", turned_away[0].body);
+    assert!(failed.len() == 1 && failed[0].body.contains("it does not answer"), "{}", failed[0].body);
+    bench.exporter.succeeds_again(2.0);
 }
 
 #[test]

@@ -1,16 +1,19 @@
 //! It ends when it is told to, whatever the upstream or the receiver does, and begins whatever the upstream does.
 
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jelou_exporter::clock::SystemClock;
 use jelou_exporter::simulator::faults::{Fault, RetryAfter};
 use jelou_exporter::simulator::{Simulator, SimulatorOptions};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tokio::net::TcpSocket;
 
 use crate::support::exporter::{Exporter, Settings, command, polling};
 use crate::support::program::Program;
+use crate::support::scratch::Scratch;
 use crate::support::until;
 use crate::support::world::{RUNTIME, frozen};
 
@@ -85,6 +88,46 @@ fn while_a_push_hangs() {
         exporter.is_up();
         ends_at("TERM", &mut exporter.program);
     }
+}
+
+/// A pipe that nobody writes into, in place of a file: whoever reads it hangs, as on a mount whose server is gone.
+pub(crate) fn hang(file: &Path) {
+    let pipe = file.with_extension("pipe");
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    std::fs::rename(&pipe, file).unwrap();
+}
+
+#[test]
+fn a_file_that_hangs_holds_up_neither_scrapes_nor_polls_nor_the_end() {
+    let (simulator, _) = frozen(a_few());
+    let folder = Scratch::new();
+    let file = folder.0.join("secret");
+    std::fs::write(&file, SimulatorOptions::default().client_secret).unwrap();
+    let settings = [("api.client_secret", ""), ("api.client_secret_file", file.to_str().unwrap())];
+    let mut exporter = Exporter::start(&simulator.base_url(), &settings);
+    exporter.is_up();
+    hang(&file);
+    let told = format!("api.client_secret_file {}: it does not answer", file.display());
+    until("it is told", || {
+        assert_eq!(exporter.get("/-/healthy").status, 200);
+        exporter.program.stderr().contains(&told)
+    });
+    exporter.succeeds_again(5.0);
+    assert_eq!(exporter.program.stderr().matches(&told).count(), 1, "it is news but once");
+    ends_at("TERM", &mut exporter.program);
+}
+
+#[test]
+fn a_file_that_hangs_at_the_start_is_an_error_that_names_it() {
+    let folder = Scratch::new();
+    let file = folder.0.join("secret");
+    hang(&file);
+    let settings = [("api.client_secret", ""), ("api.client_secret_file", file.to_str().unwrap())];
+    let mut program = Program::start(&mut polling("http://127.0.0.1:1", &settings));
+    let status = program.ended_within(4 * IN_TIME);
+    assert_eq!(status.code(), Some(2), "{}", program.stderr());
+    let told = program.stderr();
+    assert!(told.contains("api.client_secret_file") && told.contains("it does not answer"), "{told}");
 }
 
 #[test]

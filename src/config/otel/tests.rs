@@ -1,7 +1,7 @@
 use super::*;
 
 fn standard(pairs: &[(&str, &str)]) -> Standard {
-    read(&environment(pairs), None, None)
+    read(&environment(pairs), None, None, &[])
 }
 
 fn environment(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -109,7 +109,7 @@ fn a_target_without_a_scheme_is_for_grpc_alone() {
     ] {
         let mut env = env.clone();
         env.extend(own.map(|own| ("OTEL_EXPORTER_OTLP_PROTOCOL".to_owned(), own.to_owned())));
-        let standard = read(&env, over, under);
+        let standard = read(&env, over, under, &[]);
         assert_eq!(standard.of_all.contains_key("otlp.endpoint"), taken, "{over:?} {own:?} {under:?}");
         assert_eq!(standard.warnings.is_empty(), taken);
     }

@@ -10,7 +10,9 @@ use flate2::write::GzEncoder;
 use super::loopback::{Server, answer, listen, read_request};
 use super::{DAY, DOCUMENTED, NOW, client, settings};
 use crate::domain::time::UnixMillis;
+use crate::files::tests::Hanging;
 use crate::jelou::client::SetupError;
+use crate::tls::tests::Authority;
 
 #[tokio::test]
 async fn a_page_is_stamped_by_both_clocks() {
@@ -68,36 +70,72 @@ async fn the_secret_file_is_read_again() {
         let request = server.request();
         request.lines().find_map(|line| line.strip_prefix("authorization: ")).unwrap().to_owned()
     };
+    let changed = async || {
+        client.look_at_files().await.unwrap();
+        client.credentials_changed()
+    };
+    let reload = async || {
+        client.look_at_files().await.unwrap();
+        client.reload_credentials()
+    };
     assert_eq!(sent().await, "the-id:first");
-    assert!(!client.credentials_changed());
-    assert!(!client.reload_credentials().unwrap());
+    assert!(!changed().await);
+    assert!(!reload().await.unwrap());
 
     fs::write(&file, "second\r\n").unwrap();
-    assert!(client.credentials_changed());
+    assert!(changed().await);
     assert_eq!(sent().await, "the-id:first");
-    assert!(client.reload_credentials().unwrap());
-    assert!(!client.credentials_changed());
+    assert!(reload().await.unwrap());
+    assert!(!changed().await);
     assert_eq!(sent().await, "the-id:second");
 
     let file_itself = fs::File::options().write(true).open(&file).unwrap();
     file_itself.set_modified(std::time::UNIX_EPOCH).unwrap();
-    assert!(client.credentials_changed(), "the same secret is to be tried once more");
-    assert!(!client.reload_credentials().unwrap());
-    assert!(!client.credentials_changed(), "once");
+    assert!(changed().await, "the same secret is to be tried once more");
+    assert!(!reload().await.unwrap());
+    assert!(!changed().await, "once");
 
     fs::write(&file, "\n").unwrap();
-    assert!(!client.credentials_changed(), "an empty file is a secret half replaced");
-    assert!(client.reload_credentials().is_err());
+    assert!(!changed().await, "an empty file is a secret half replaced");
+    assert!(reload().await.is_err());
     for unusable in ["no\nheader", "no\nheader either"] {
         fs::write(&file, unusable).unwrap();
-        assert!(client.credentials_changed());
-        assert!(client.reload_credentials().is_err());
-        assert!(!client.credentials_changed(), "what cannot be used is no news twice");
+        assert!(changed().await);
+        assert!(reload().await.is_err());
+        assert!(!changed().await, "what cannot be used is no news twice");
     }
     fs::remove_file(&file).unwrap();
-    assert!(!client.credentials_changed());
-    assert!(client.reload_credentials().is_err());
+    assert!(!changed().await);
+    assert!(reload().await.is_err());
     assert_eq!(sent().await, "the-id:second");
+}
+
+#[tokio::test]
+async fn a_file_that_does_not_answer_is_named_and_what_was_read_of_it_stays() {
+    let (secret, authorities) = (Hanging::new(), Hanging::new());
+    secret.put("first");
+    authorities.put(&Authority::new().pem());
+    let mut settings = settings("https://127.0.0.1:9");
+    settings.client_secret = None;
+    settings.client_secret_file = Some(secret.file.clone());
+    settings.ca_file = Some(authorities.file.clone());
+    let client = client(&settings);
+    client.look_at_files().await.unwrap();
+    let other = Authority::new().pem();
+    for (hanging, setting, text) in
+        [(&secret, "api.client_secret_file", "second"), (&authorities, "api.ca_file", other.as_str())]
+    {
+        hanging.hang();
+        let error = client.look_at_files().await.unwrap_err().to_string();
+        let silent = "it does not answer; is the server of its mount gone?";
+        assert_eq!(error, format!("{setting} {}: {silent}", hanging.file.display()));
+        assert!(!client.credentials_changed());
+        assert!(!client.reload_credentials().unwrap());
+        hanging.answer(text);
+        while client.look_at_files().await.is_err() {}
+        assert!(client.credentials_changed());
+        assert!(client.reload_credentials().unwrap());
+    }
 }
 
 #[test]

@@ -26,6 +26,7 @@ use super::super::traces::Told;
 use super::super::{Protocol, SpanPush};
 use super::{options, within_patience};
 use crate::clock::{Clock, ManualClock, SystemClock};
+use crate::config::Secret;
 use crate::domain::label::LogLevel;
 use crate::domain::time::UnixMillis;
 use crate::logging::LogFormat;
@@ -103,7 +104,7 @@ async fn spans_arrive_by_every_protocol() {
         let base = Receiver(sender).start(protocol).await;
         let url = if protocol == Protocol::Grpc { base } else { format!("{base}/v1/traces") };
         let mut options = options(url, protocol);
-        options.headers = vec![("api-key".to_owned(), "k".to_owned())];
+        options.headers = vec![("api-key".to_owned(), Secret::new("k".to_owned()))];
         options.gzip = gzip;
         options.resource = vec![("service.name".to_owned(), "jelou".to_owned())];
         let push = SpanPush::new(&options, &(Arc::new(SystemClock) as Arc<dyn Clock>)).unwrap();

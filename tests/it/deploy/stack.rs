@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::json;
 use serde_norway::Value;
 
-use super::files::{document, read, text, texts};
+use super::files::{document, read, texts};
 use crate::rules::{place, yaml};
 use crate::support::alertmanager::Alertmanager;
 use crate::support::exporter::Exporter;
@@ -17,16 +17,22 @@ use crate::support::scratch::Scratch;
 use crate::support::{until, web};
 
 /// The exporter of compose.yaml, with these settings in place of its own.
-fn exporter(services: &Value, others: &[(&str, &str)]) -> Exporter {
+fn exporter(services: &Value, endpoint: &str, others: &[(&str, &str)]) -> Exporter {
     let service = &services["exporter"];
     let mut command = Command::new(env!("CARGO_BIN_EXE_jelou-exporter"));
-    command.env_clear().args(texts(&service["command"]));
+    command.env_clear().args(texts(&service["command"]).iter().map(|argument| match argument.strip_prefix(ENDPOINT) {
+        Some(_) => format!("{ENDPOINT}{endpoint}"),
+        None => argument.clone(),
+    }));
     for (name, value) in service["environment"].as_mapping().unwrap() {
         command.env(name.as_str().unwrap(), value.as_str().unwrap());
     }
     command.env("JELOU_EXPORTER_WEB_LISTEN_ADDRESS", "127.0.0.1:0").envs(others.iter().copied());
     Exporter::run(&mut command)
 }
+
+/// What a demo is told by a flag, and by nothing else.
+const ENDPOINT: &str = "--otlp.endpoint=";
 
 /// An address that was free a moment ago.
 fn free() -> String {
@@ -47,7 +53,7 @@ fn the_prometheus_of_compose_stores_all_that_the_exporter_has() {
     let Some(binary) = peer("JELOU_TEST_PROMETHEUS") else { return };
     let services = document("compose.yaml")["services"].clone();
     // Nothing is pushed: where nothing listens.
-    let exporter = exporter(&services, &[("JELOU_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")]);
+    let exporter = exporter(&services, "http://127.0.0.1:9", &[]);
     let configuration = with(
         &read("deploy/compose/prometheus.yml"),
         &[
@@ -112,12 +118,10 @@ fn the_collector_of_compose_takes_what_the_exporter_pushes() {
     let flags = flags.iter().map(|flag| if flag.starts_with("--config=") { &at } else { flag });
     let collector = Program::start(Command::new(binary).args(flags));
     until("the Collector listens", || web::get(&http, "/").is_ok());
-    let endpoint = with(
-        text(&services["exporter"], &["environment", "JELOU_EXPORTER_OTLP_ENDPOINT"]),
-        &[("otel-collector:4318", &http)],
-    );
-    let exporter =
-        exporter(&services, &[("JELOU_EXPORTER_OTLP_ENDPOINT", &endpoint), ("JELOU_EXPORTER_OTLP_INTERVAL", "1s")]);
+    let arguments = texts(&services["exporter"]["command"]);
+    let endpoint = arguments.iter().find_map(|argument| argument.strip_prefix(ENDPOINT)).unwrap();
+    let endpoint = with(endpoint, &[("otel-collector:4318", &http)]);
+    let exporter = exporter(&services, &endpoint, &[("JELOU_EXPORTER_OTLP_INTERVAL", "1s")]);
     exporter.scraped("an export that was taken whole", |scrape| {
         scrape.total("jelou_exporter_otlp_exports_total", &[("result", "success")]) > 0.0
     });

@@ -119,7 +119,8 @@ fn compose_agrees_with_itself() {
     let exporter = &services["exporter"];
     let listens = text(exporter, &["environment", "JELOU_EXPORTER_WEB_LISTEN_ADDRESS"]);
     assert_eq!(listens, default("web.listen_address"));
-    let pushes_to = text(exporter, &["environment", "JELOU_EXPORTER_OTLP_ENDPOINT"]);
+    let arguments = texts(&exporter["command"]);
+    let pushes_to = arguments.iter().find_map(|argument| argument.strip_prefix("--otlp.endpoint=")).unwrap();
     let collector = document("deploy/compose/otel-collector.yml");
     let receives = text(&collector, &["receivers", "otlp", "protocols", "http", "endpoint"]);
     assert_eq!(pushes_to, receives.replace("0.0.0.0", "http://otel-collector"));
