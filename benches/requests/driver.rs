@@ -137,6 +137,7 @@ pub(crate) fn run(
             own: Own::new(UnixMillis::from_seconds(BEGIN), "", 300_000, 60_000),
             account: "default".into(),
             store,
+            silence: None,
             traces: Traces::off(),
         };
         let settings = PollerSettings {

@@ -180,6 +180,7 @@ fn poller(
         own: Own::new(now, "", target, interval.as_millis() as u64),
         account: config.api.account.as_str().into(),
         store: None,
+        silence: None,
         traces: Traces::off(),
     };
     let settings = PollerSettings {

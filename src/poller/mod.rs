@@ -4,6 +4,7 @@
 //! committed and published by itself, so a poll that fails half-way keeps what it learnt.
 
 mod fetch;
+mod forget;
 mod keep;
 #[cfg(test)]
 mod model;
@@ -24,7 +25,6 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tracing::{error, info};
 
 use crate::clock::Clock;
 use crate::domain::label::PollResult;
@@ -37,6 +37,7 @@ use crate::store::Store;
 use crate::streak::Streak;
 use fetch::Fetcher;
 pub use fetch::Upstream;
+pub use forget::Silence;
 use keep::{Keeper, Shown};
 use report::Failure;
 pub use report::PollError;
@@ -81,6 +82,8 @@ pub struct Parts<U> {
     pub account: Arc<str>,
     /// The checkpoint, if state is to outlive the process.
     pub store: Option<Store>,
+    /// Which pairs are to be forgotten, if counting goes on from a checkpoint.
+    pub silence: Option<Silence>,
     /// Where it tells of its work.
     pub traces: Traces,
 }
@@ -95,6 +98,8 @@ pub struct Poller<U> {
     own: Own,
     account: Arc<str>,
     keeper: Keeper,
+    /// Until pairs have been forgotten, once in a process.
+    silence: Option<Silence>,
     /// What was committed last.
     shown: Shown,
     /// Rows on a full page: what was asked for, or less if the upstream gives less.
@@ -134,7 +139,8 @@ struct Deadlines {
 impl<U: Upstream> Poller<U> {
     /// A poller, and where its snapshots appear; the first one is there at once.
     pub fn new(settings: PollerSettings, parts: Parts<U>) -> (Self, watch::Receiver<Arc<Snapshot>>) {
-        let Parts { upstream, budget, clock, jitter, mut ledger, plan, mut own, account, store, traces } = parts;
+        let Parts { upstream, budget, clock, jitter, mut ledger, plan, mut own, account, store, silence, traces } =
+            parts;
         let now = clock.now();
         own.checkpoint = store.is_some().then(Checkpoint::default);
         let shown = Shown { conversations: ledger.show(now), tallies: ledger.tallies().clone() };
@@ -149,6 +155,7 @@ impl<U: Upstream> Poller<U> {
             own,
             account,
             keeper: Keeper::new(store),
+            silence,
             shown,
             page_rows: settings.page_size,
             slice_credit: 0.0,
@@ -257,33 +264,6 @@ impl<U: Upstream> Poller<U> {
             let passed = i64::try_from((now - before).as_millis()).unwrap_or(i64::MAX);
             if local.since(local_before).saturating_sub(passed).abs() > STEP {
                 self.own.clock_offset = None;
-            }
-        }
-    }
-
-    /// Lets go of what has passed the horizon. The upstream has just told its time, if it ever does.
-    fn let_go(&mut self) {
-        let clocks = self.clocks();
-        if self.ledger.is_counting() {
-            let lost = self.plan.give_up_old_gaps(clocks.earlier());
-            if lost > 0 {
-                self.own.abandoned += u64::try_from(lost * 1000).unwrap_or_default();
-                error!(
-                    lost = ?Duration::from_secs(lost.unsigned_abs()),
-                    "conversations that started in this time were never read: it has passed poll.horizon"
-                );
-            }
-        }
-        if let Some(horizon) = self.plan.forget_before(clocks) {
-            let forgotten = self.ledger.forget_before(horizon);
-            if let Some(floor) = forgotten.floor {
-                self.plan.raise_floor(floor);
-            }
-            if forgotten.unsettled > 0 {
-                info!(
-                    conversations = forgotten.unsettled,
-                    "unsettled conversations have passed poll.horizon and are asked for no longer"
-                );
             }
         }
     }

@@ -22,6 +22,8 @@ use crate::domain::reading::{Page, Row};
 use crate::domain::time::{Range, UnixMillis};
 use crate::jelou::ApiError;
 
+mod clocks;
+
 /// When the tests begin, Unix time.
 const BEGIN: i64 = 1_700_000_000;
 const HOUR: i64 = 3600;
@@ -181,6 +183,7 @@ impl Bench {
             own: Own::new(clock.now(), "", 300_000, 60_000),
             account: "default".into(),
             store: None,
+            silence: None,
             traces: Traces::off(),
         };
         let settings = PollerSettings { interval: Duration::from_secs(60), requests_per_second: 2.0, page_size: 50 };

@@ -91,6 +91,7 @@ fn poller(config: &Config, clock: Arc<dyn Clock>) -> (Poller<Client>, watch::Rec
         own: Own::new(now, "", millis(metrics.reply_target), millis(poll.interval)),
         account: "acme".into(),
         store: None,
+        silence: None,
         traces: Traces::off(),
     };
     let interval = Duration::from_millis(100);

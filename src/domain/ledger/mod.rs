@@ -302,11 +302,6 @@ impl Ledger {
         self.pairs.forget(silent_since, &in_use, owed)
     }
 
-    /// The pairs that [`Ledger::forget_pairs`] dropped since this was last asked: whoever showed them says so.
-    pub fn take_forgotten(&mut self) -> Vec<Arc<Pair>> {
-        self.pairs.take_forgotten()
-    }
-
     /// Drops what was listed last by a range that ended before `horizon` (rules **aged out**, **floor**).
     ///
     /// All that is unsettled, and of the rest what is found among the next few thousand: call it at every poll.
