@@ -154,6 +154,11 @@ impl<U: Upstream> Fetcher<U> {
     pub(super) fn go_on_by(&mut self, upstream: Option<U>, requests_per_second: f64) {
         self.budget.set_rate(requests_per_second);
         if let Some(upstream) = upstream {
+            // The silence was asked for by whoever is at the old address.
+            if origin(&upstream) != origin(&self.upstream) {
+                self.silent_until = None;
+                self.budget.end_pause();
+            }
             self.upstream = upstream;
             self.new_credentials = true;
             (self.distrust_said, self.unusable) = (false, None);
@@ -349,6 +354,15 @@ impl<U: Upstream> Fetcher<U> {
             own.api_retries += 1;
         }
     }
+}
+
+/// Scheme, host and port of where this one asks.
+fn origin<U: Upstream>(upstream: &U) -> Option<&str> {
+    let (url, _) = upstream.place();
+    let url = url?;
+    let host = url.find("://").map_or(0, |scheme| scheme + 3);
+    let path = url[host..].find('/').map_or(url.len(), |path| host + path);
+    Some(&url[..path])
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -71,6 +71,7 @@ struct World {
 struct Fake {
     world: Arc<Mutex<World>>,
     clock: PausedClock,
+    url: &'static str,
 }
 
 impl Fake {
@@ -119,6 +120,10 @@ impl Upstream for Fake {
     fn credentials_changed(&self) -> bool {
         self.world().secret_changed
     }
+
+    fn place(&self) -> (Option<&str>, Option<&str>) {
+        (Some(self.url), None)
+    }
 }
 
 /// A conversation that starts so many seconds after [`BEGIN`].
@@ -158,7 +163,8 @@ impl Bench {
     /// A poller of once a minute, 2 requests a second, that looks back so many hours and counts what it finds.
     fn new(lookback: i64, records: Vec<Conversation>) -> (Self, Poller<Fake>) {
         let clock = PausedClock(Instant::now());
-        let fake = Fake { world: Arc::new(Mutex::new(World { records, ..World::default() })), clock };
+        let world = World { records, ..World::default() };
+        let fake = Fake { world: Arc::new(Mutex::new(world)), clock, url: "https://api.test/conversations" };
         let off = Arc::new(AtomicI64::new(0));
         let layout = Arc::new(Layout::new([60_000, 300_000], 3));
         let ledger = LedgerSettings {
@@ -726,4 +732,21 @@ async fn settings_that_say_nothing_of_the_api_do_not_end_the_silence_after_refus
     bench.until(|snapshot| snapshot.own.polls.get(PollResult::Failure) >= 9).await;
     let took = bench.fake.clock.0.elapsed() - slow;
     assert!(took <= Duration::from_secs(10), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn retry_after_is_the_silence_of_who_asked_for_it() {
+    for (url, waits) in [("https://api.test/other", true), ("https://other.test/conversations", false)] {
+        let (mut bench, poller) = Bench::new(1, vec![active("a", -10)]);
+        let updates = poller.updates();
+        tokio::spawn(poller.run());
+        bench.polls(1).await;
+        bench.fake.world().faults.push_back(ApiError::RateLimited { retry_after: Some(Duration::from_secs(3600)) });
+        bench.until(|snapshot| !snapshot.own.up && snapshot.own.polls.total() > 1).await;
+        let since = bench.fake.clock.0.elapsed();
+        updates.put(other_settings(Some(Fake { url, ..bench.fake.clone() })));
+        bench.until(|snapshot| snapshot.own.up).await;
+        let took = bench.fake.clock.0.elapsed() - since;
+        assert_eq!(took > Duration::from_secs(3000), waits, "{url}: {took:?}");
+    }
 }
