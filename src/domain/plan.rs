@@ -2,18 +2,22 @@
 //!
 //! A poll reads the newest stretch and what is unsettled ([`super::ledger::Ledger::due_stretches`]). In between go
 //! slices of two slow works: closing the gaps that downtime left, and sweeping over everything back to the horizon.
+//!
+//! * `clocks`: what time it is
+//! * `slow`: the slices; `width`: how wide a range may be
+
+mod clocks;
+mod slow;
+#[cfg(test)]
+mod tests;
+mod width;
 
 use super::coverage::Coverage;
 use super::time::{Range, UnixMillis};
-
-/// No range is halved below this many seconds.
-pub const NARROWEST: i64 = 60;
-/// A slice is cut so that it takes about this many pages: few enough to fit between polls, enough not to waste them.
-const SLICE_PAGES: u64 = 8;
-/// No slice spans more, seconds.
-const WIDEST_SLICE: i64 = 6 * 3600;
-/// Within how many milliseconds two clocks agree (rule **floor**).
-const AGREEMENT: i64 = 5 * 60 * 1000;
+pub use clocks::Clocks;
+use slow::WIDEST_SLICE;
+pub use slow::{Slice, SliceEnd, Sweep};
+pub use width::{NARROWEST, halves};
 
 /// The settings that shape the plan, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,57 +30,6 @@ pub struct PlanSettings {
     pub horizon: i64,
     /// `poll.sweep_interval`.
     pub sweep_interval: i64,
-}
-
-/// The two clocks: the local one, and the upstream's as far as its `Date` header tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Clocks {
-    /// The local clock.
-    pub now: UnixMillis,
-    /// The upstream's clock less the local one, milliseconds.
-    pub offset: Option<i64>,
-}
-
-impl Clocks {
-    /// The instant that both clocks have passed: no range is complete beyond it.
-    pub fn earlier(self) -> UnixMillis {
-        self.now + self.offset().min(0)
-    }
-
-    /// The instant that the clock shows which is ahead: nothing lies beyond it.
-    pub fn later(self) -> UnixMillis {
-        self.now + self.offset().max(0)
-    }
-
-    /// Whether the upstream's clock is known and within five minutes of the local one.
-    pub fn agree(self) -> bool {
-        self.offset.is_some_and(|offset| offset.abs() <= AGREEMENT)
-    }
-
-    fn offset(self) -> i64 {
-        // The header is cut to the second and was written on the way: less than two seconds says nothing.
-        self.offset.filter(|offset| offset.abs() >= 2000).unwrap_or(0)
-    }
-}
-
-/// A slice of slow work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Slice {
-    /// What to ask for.
-    pub range: Range,
-    /// Whether it belongs to the sweep; else it closes a gap.
-    pub sweep: bool,
-}
-
-/// A sweep under way, oldest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sweep {
-    /// Up to which second it has come.
-    pub cursor: i64,
-    /// Where it ends.
-    pub end: i64,
-    /// Failed walks at this cursor in a row.
-    pub failures: u32,
 }
 
 /// How far reading has come, in seconds of conversation starts.
@@ -113,6 +66,8 @@ pub struct Plan {
     /// Where the newest stretch ended that was walked completely last; before the start of coverage if none was.
     newest_end: i64,
     sweep: Option<Sweep>,
+    /// Whether the sweep under way has left something to the next one.
+    left_out: bool,
     /// When the last sweep began; the reading of the initial range counts as one.
     sweep_began: Option<i64>,
     /// Where the last slice ended that closed a part of a gap.
@@ -133,6 +88,7 @@ impl Plan {
             floor: initial_start,
             newest_end: initial_start - 1,
             sweep: None,
+            left_out: false,
             sweep_began: None,
             caught_up_to: None,
             deferred: Vec::new(),
@@ -149,6 +105,8 @@ impl Plan {
         plan.floor = kept.floor;
         plan.newest_end = kept.newest_end;
         plan.sweep = kept.sweep;
+        // That is not kept. If in doubt, this sweep is not said to have read everything.
+        plan.left_out = kept.sweep.is_some();
         plan.sweep_began = kept.sweep_began;
         Some(plan)
     }
@@ -245,116 +203,4 @@ impl Plan {
     pub fn raise_floor(&mut self, floor: i64) {
         self.floor = self.floor.max(floor);
     }
-
-    /// The next gap to close, if there is one.
-    pub fn catch_up(&mut self, now: UnixMillis) -> Option<Slice> {
-        let oldest = self.oldest(now);
-        let mut reachable = self.coverage.clone();
-        // What lies before cannot be asked for and must not stand before what can.
-        reachable.cover(Range::new(reachable.start(), oldest.max(reachable.start())));
-        let mut pending = reachable.clone();
-        self.deferred.iter().for_each(|range| pending.cover(*range));
-        let gap = pending.oldest_gap(self.newest_end).or_else(|| {
-            self.deferred.clear();
-            reachable.oldest_gap(self.newest_end)
-        })?;
-        // Where polling stopped, the last minutes were read only once or twice; what was listed late is still out.
-        let back = if self.stopped_at(gap.start) { self.settings.overlap } else { 0 };
-        let start = (gap.start - back).max(self.coverage.start()).max(oldest);
-        let end = gap.end.min(start.max(gap.start) + self.width());
-        (start < end).then(|| Slice { range: Range::new(start, end), sweep: false })
-    }
-
-    /// Whether coverage ends here because polling stopped, and not because the initial range begins here or a slice of
-    /// a gap ended here.
-    fn stopped_at(&self, second: i64) -> bool {
-        second == self.coverage.frontier() && second != self.coverage.start() && self.caught_up_to != Some(second)
-    }
-
-    /// The next slice of the sweep, if one is under way or due.
-    pub fn sweep(&mut self, now: UnixMillis) -> Option<Slice> {
-        let oldest = self.oldest(now).max(self.coverage.start());
-        let second = now.seconds();
-        if self.sweep.is_none() {
-            let began = *self.sweep_began.get_or_insert(second);
-            // A clock that went back must not put the sweep off for as long as it went.
-            if (second - began).abs() < self.settings.sweep_interval {
-                return None;
-            }
-            self.sweep_began = Some(second);
-            self.sweep = Some(Sweep { cursor: oldest, end: second - self.settings.overlap, failures: 0 });
-            // The upstream may have grown kinder.
-            self.widest = None;
-        }
-        let width = self.width();
-        let sweep = self.sweep.as_mut()?;
-        sweep.cursor = sweep.cursor.max(oldest);
-        let end = sweep.end.min(sweep.cursor + width);
-        if sweep.cursor >= end {
-            // All that was left of it has passed the horizon.
-            self.sweep = None;
-            return None;
-        }
-        Some(Slice { range: Range::new(sweep.cursor, end), sweep: true })
-    }
-
-    /// A slice was walked at the cost of so many pages. True when this was the end of a sweep.
-    pub fn slice_walked(&mut self, slice: Slice, complete: bool, pages: u64, clocks: Clocks) -> bool {
-        if complete {
-            self.read(slice.range, clocks);
-            self.caught_up_to = (!slice.sweep).then_some(slice.range.end).or(self.caught_up_to);
-        }
-        self.slice_width = match pages {
-            _ if !complete => self.slice_width / 2,
-            0..SLICE_PAGES => self.slice_width * 2,
-            _ if pages > 2 * SLICE_PAGES => self.slice_width / 2,
-            _ => self.slice_width,
-        }
-        .clamp(NARROWEST, WIDEST_SLICE);
-        let Some(sweep) = self.sweep.as_mut().filter(|_| slice.sweep) else {
-            if !complete && !slice.sweep {
-                self.deferred.push(slice.range);
-            }
-            return false;
-        };
-        sweep.failures = if complete { 0 } else { sweep.failures + 1 };
-        // What fails thrice is left to the next sweep: one bad page must not keep the rest from being read.
-        if complete || sweep.failures == 3 {
-            sweep.cursor = slice.range.end;
-            sweep.failures = 0;
-        }
-        let over = sweep.cursor >= sweep.end;
-        if over {
-            self.sweep = None;
-        }
-        over
-    }
-
-    /// The upstream refused this range as too wide.
-    pub fn too_wide(&mut self, range: Range) {
-        self.widest = Some((range.width() / 2).max(NARROWEST));
-    }
-
-    /// The parts in which to ask for a range, given what the upstream was found to answer; they share border seconds.
-    pub fn parts(&self, range: Range) -> Vec<Range> {
-        let widest = self.widest.unwrap_or(i64::MAX);
-        if range.width() <= widest {
-            return vec![range];
-        }
-        let mut parts = Vec::new();
-        let mut start = range.start;
-        while start < range.end {
-            let end = range.end.min(start.saturating_add(widest));
-            parts.push(Range::new(start, end));
-            start = end;
-        }
-        parts
-    }
-
-    fn width(&self) -> i64 {
-        self.slice_width.min(self.widest.unwrap_or(i64::MAX)).max(NARROWEST)
-    }
 }
-
-#[cfg(test)]
-mod tests;

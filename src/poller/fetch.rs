@@ -78,6 +78,19 @@ impl Upstream for crate::jelou::Client {
     }
 }
 
+/// What is to be walked.
+#[derive(Clone, Copy)]
+pub(super) struct Ask {
+    /// The range.
+    pub(super) range: Range,
+    /// Whether it was chosen by the starts of known records.
+    pub(super) narrow: bool,
+    /// Whether it is a half of a range that was too wide.
+    pub(super) half: bool,
+    /// Retries are begun before this only.
+    pub(super) retry_until: Instant,
+}
+
 /// How a walk ended.
 #[derive(Debug)]
 pub(super) enum End {
@@ -89,6 +102,15 @@ pub(super) enum End {
     Failed(ApiError),
     /// The upstream cannot answer so wide a range; nothing was read.
     TooWide,
+}
+
+/// How often a request is sent.
+#[derive(Clone, Copy)]
+enum Tries {
+    /// Until its failure is to be taken for an answer.
+    All,
+    /// Once, if what fails then may be due to what is asked for.
+    Few,
 }
 
 /// What a failed first page says of the range.
@@ -224,14 +246,9 @@ impl<U: Upstream> Fetcher<U> {
         self.silent_until.filter(|until| *until > instant.max(Instant::now()))
     }
 
-    /// Walks a range. Retries are begun before `retry_until` only.
-    pub(super) async fn walk(
-        &mut self,
-        range: Range,
-        narrow: bool,
-        retry_until: Instant,
-        own: &mut Own,
-    ) -> (Walked, End) {
+    /// Walks a range.
+    pub(super) async fn walk(&mut self, ask: Ask, own: &mut Own) -> (Walked, End) {
+        let Ask { range, narrow, half, retry_until } = ask;
         let mut walk = Walk::new();
         let mut pages = Vec::new();
         let mut step = Step::Ask(1);
@@ -249,13 +266,19 @@ impl<U: Upstream> Fetcher<U> {
                 }
                 Step::Incomplete => break failure.take().map_or(End::Incomplete, End::Failed),
             };
-            let mut result = self.request(range, number, retry_until, own).await;
+            // The whole has failed at length before its half, and the page before this one before this: trying all of them as
+            // long would leave no time for anything else.
+            let tries = if half && number == 1 || skipped > 0 { Tries::Few } else { Tries::All };
+            let mut result = self.request(range, number, tries, retry_until, own).await;
             if let Err(error) = &result
                 && pages.is_empty()
                 && number == 1
                 && self.silent_beyond(retry_until).is_none()
             {
-                match self.judge_width(range, error, retry_until, own).await {
+                match self.judge_width(ask, tries, error, own).await {
+                    Width::Fine if half && error.is_retryable() && self.silent_beyond(retry_until).is_none() => {
+                        result = self.request(range, number, Tries::All, retry_until, own).await;
+                    }
                     Width::Fine => {}
                     Width::FineAfterAll(page) => result = Ok(page),
                     Width::TooWide => break End::TooWide,
@@ -285,21 +308,26 @@ impl<U: Upstream> Fetcher<U> {
     ///
     /// A 500 may be chance as well, so the range is asked for once more before it is halved; if that brings the page, the
     /// walk goes on with it.
-    async fn judge_width(&mut self, range: Range, error: &ApiError, retry_until: Instant, own: &mut Own) -> Width {
+    async fn judge_width(&mut self, ask: Ask, tries: Tries, error: &ApiError, own: &mut Own) -> Width {
+        let Ask { range, half, retry_until, .. } = ask;
         if range.width() <= NARROWEST || !error.may_be_too_wide() {
             return Width::Fine;
         }
         let minute = Range::new(range.start, range.start + NARROWEST);
         // A minute that fails otherwise (a limit, a refusal, no connection) says nothing about the width.
-        if self.request(minute, 1, retry_until, own).await.is_err() {
+        if self.request(minute, 1, tries, retry_until, own).await.is_err() {
             return Width::Fine;
         }
         if matches!(error, ApiError::ServerError { .. })
-            && let Ok(page) = self.request(range, 1, Instant::now(), own).await
+            && let Ok(page) = self.request(range, 1, Tries::Few, retry_until, own).await
         {
             return Width::FineAfterAll(page);
         }
-        info!(%range, %error, "the range is too wide for the upstream and is halved");
+        if half {
+            debug!(%range, %error, "a half fails as the whole did and is halved again");
+        } else {
+            info!(%range, %error, "a range fails where a minute of it does not, and is halved");
+        }
         Width::TooWide
     }
 
@@ -307,6 +335,7 @@ impl<U: Upstream> Fetcher<U> {
         &mut self,
         range: Range,
         page: u32,
+        tries: Tries,
         retry_until: Instant,
         own: &mut Own,
     ) -> Result<Page, ApiError> {
@@ -346,7 +375,11 @@ impl<U: Upstream> Fetcher<U> {
                 self.silent_until = Some(until);
             }
             attempt += 1;
-            if !error.is_retryable() || attempt == ATTEMPTS || Instant::now() + wait > retry_until {
+            let enough = match tries {
+                Tries::All => attempt == ATTEMPTS,
+                Tries::Few => attempt == ATTEMPTS || error.is_of_one_page() || error.may_be_too_wide(),
+            };
+            if !error.is_retryable() || enough || Instant::now() + wait > retry_until {
                 return Err(error);
             }
             debug!(%range, page, %error, attempt, ?wait, "a request failed and is repeated");

@@ -31,7 +31,7 @@ use crate::domain::label::PollResult;
 use crate::domain::ledger::Ledger;
 use crate::domain::plan::{Clocks, Plan};
 use crate::domain::snapshot::{Checkpoint, Own, Snapshot};
-use crate::domain::time::UnixMillis;
+use crate::domain::time::{Range, UnixMillis};
 use crate::jelou::Budget;
 use crate::store::Store;
 use crate::streak::Streak;
@@ -100,6 +100,8 @@ pub struct Poller<U> {
     keeper: Keeper,
     /// Until pairs have been forgotten, once in a process.
     silence: Option<Silence>,
+    /// The rest of a stretch that the last poll had no time for.
+    left_over: Option<Range>,
     /// What was committed last.
     shown: Shown,
     /// Rows on a full page: what was asked for, or less if the upstream gives less.
@@ -156,6 +158,7 @@ impl<U: Upstream> Poller<U> {
             account,
             keeper: Keeper::new(store),
             silence,
+            left_over: None,
             shown,
             page_rows: settings.page_size,
             slice_credit: 0.0,
@@ -220,10 +223,14 @@ impl<U: Upstream> Poller<U> {
         self.own.last_poll = Some(self.clock.now());
         self.ledger.begin_poll();
 
+        // One range that always fails must not keep all the others from being read.
+        let goes_on = |result: &Result<(), PollError>| result.as_ref().err().is_none_or(PollError::is_of_one_range);
         let mut result = self.read_newest_first(deadlines).await;
-        let newest_read = result.is_ok();
-        if newest_read {
-            result = self.read_unsettled(deadlines).await;
+        let mut upstream_answers = goes_on(&result);
+        if upstream_answers {
+            let unsettled = self.read_unsettled(deadlines).await;
+            upstream_answers = goes_on(&unsettled);
+            result = result.and(unsettled);
         }
         // What the walks taught the plan has to be kept, too, before the poll may be called a success.
         let result = result.and_then(|()| self.publish());
@@ -245,8 +252,7 @@ impl<U: Upstream> Poller<U> {
         let (url, proxy) = refused.map(|_| upstream.place()).unwrap_or_default();
         let told = result.as_ref().map_err(|error| Failure { error, hint: hint.as_deref(), url, proxy });
         report::log(&self.own, &work, told, began.elapsed(), &mut self.failures);
-        // One old range that always fails must not keep all the others from being read.
-        if newest_read && result.as_ref().err().is_none_or(PollError::is_of_one_range) {
+        if upstream_answers && goes_on(&result) {
             self.slow_work_remembered(deadlines).await;
         }
         self.ledger.end_poll();

@@ -100,6 +100,16 @@ impl PollError {
             Self::Silenced { .. } | Self::Company(_) | Self::Commit(_) | Self::InitialRange => false,
         }
     }
+
+    /// The same where others have just been answered: then a refusal or no answer may be due to what was asked for, too.
+    pub(super) const fn may_be_of_one_range(&self) -> bool {
+        match self {
+            Self::Api { error, .. } => {
+                matches!(error, ApiError::InvalidRequest { .. } | ApiError::Timeout { .. }) || error.is_of_one_page()
+            }
+            other => other.is_of_one_range(),
+        }
+    }
 }
 
 impl fmt::Display for PollError {

@@ -4,6 +4,7 @@ use tokio::time::Instant;
 use tracing::info;
 
 use super::{Deadlines, PollError, Poller, Upstream};
+use crate::domain::time::Range;
 use crate::jelou::ApiError;
 
 impl<U: Upstream> Poller<U> {
@@ -71,6 +72,10 @@ impl<U: Upstream> Poller<U> {
         let mut failure = None;
         // As with the initial range: at least one in each poll, or none might ever be read.
         let mut first = true;
+        if let Some(rest) = self.take_left_over() {
+            first = false;
+            self.read_stretch(rest, false, deadlines, &mut failure).await?;
+        }
         // The second round asks in their old range for those that could not be found by their start.
         for _ in 0..2 {
             let floor = self.plan.oldest(self.clocks().earlier());
@@ -78,21 +83,41 @@ impl<U: Upstream> Poller<U> {
                 if !std::mem::take(&mut first) && Instant::now() >= deadlines.work {
                     return failure.map_or(Ok(()), Err);
                 }
-                match self.read(stretch.range, stretch.narrow, deadlines.work).await {
-                    Ok(_) => {}
-                    // A stretch that always fails must not keep the others from being read.
-                    Err(error) if error.is_of_one_range() => failure = failure.or(Some(error)),
-                    // Nor is a request refused as such that was answered for the newest stretch.
-                    Err(PollError::Api { range, error: error @ ApiError::InvalidRequest { .. } }) => {
-                        failure = failure.or(Some(PollError::Stretch { range, error }));
-                    }
-                    Err(error) => return Err(error),
-                }
+                self.read_stretch(stretch.range, stretch.narrow, deadlines, &mut failure).await?;
             }
             if failure.is_some() {
                 break;
             }
         }
         failure.map_or(Ok(()), Err)
+    }
+
+    /// What the poll before had no time for, as far as it may still be asked for.
+    pub(super) fn take_left_over(&mut self) -> Option<Range> {
+        let floor = self.plan.oldest(self.clocks().earlier());
+        let rest = self.left_over.take().filter(|rest| rest.end >= floor)?;
+        Some(Range::new(rest.start.max(floor), rest.end))
+    }
+
+    /// Reads a stretch of unsettled ones, as far as the time suffices. What concerns only this one is noted as the failure.
+    async fn read_stretch(
+        &mut self,
+        range: Range,
+        narrow: bool,
+        deadlines: Deadlines,
+        failure: &mut Option<PollError>,
+    ) -> Result<(), PollError> {
+        let error = match self.read_until(range, narrow, deadlines.work).await {
+            Ok(()) => return Ok(()),
+            // A stretch that always fails must not keep the others from being read.
+            Err(error) if error.is_of_one_range() => error,
+            // Nor is a request refused as such that was answered for the newest stretch.
+            Err(PollError::Api { range, error: error @ ApiError::InvalidRequest { .. } }) => {
+                PollError::Stretch { range, error }
+            }
+            Err(error) => return Err(error),
+        };
+        failure.get_or_insert(error);
+        Ok(())
     }
 }

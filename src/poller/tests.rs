@@ -23,6 +23,7 @@ use crate::domain::time::{Range, UnixMillis};
 use crate::jelou::ApiError;
 
 mod clocks;
+mod poison;
 
 /// When the tests begin, Unix time.
 const BEGIN: i64 = 1_700_000_000;
@@ -59,6 +60,8 @@ struct World {
     widest: Option<i64>,
     /// A page that cannot be read: of the ranges that begin in this one.
     poison: Option<Range>,
+    /// A record that no answer survives: every range in which this second lies fails.
+    poisonous: Option<i64>,
     /// Ranges that begin in this one are refused.
     refused_range: Option<Range>,
     /// A page that is refused whatever the range.
@@ -96,6 +99,9 @@ impl Upstream for Fake {
         }
         if world.widest.is_some_and(|widest| range.width() > widest) {
             return Err(ApiError::InvalidRequest { status: 422, message: None });
+        }
+        if world.poisonous.is_some_and(|second| range.contains(UnixMillis::from_seconds(second))) {
+            return Err(ApiError::ServerError { status: 500, retry_after: None, message: None });
         }
         if world.poison.is_some_and(|poison| poison.contains(UnixMillis::from_seconds(range.start))) {
             return Err(ApiError::ServerError { status: 503, retry_after: None, message: None });

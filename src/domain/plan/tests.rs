@@ -1,5 +1,6 @@
 //! What is asked for when.
 
+use super::slow::SLICE_PAGES;
 use super::*;
 
 const SETTINGS: PlanSettings =
@@ -15,7 +16,7 @@ fn settled(now: i64) -> Plan {
     let mut plan = Plan::new(SETTINGS, now - DAY);
     plan.newest_read(plan.newest(at(now)), at(now));
     while let Some(slice) = plan.catch_up(at(now).now) {
-        plan.slice_walked(slice, true, SLICE_PAGES, at(now));
+        plan.slice_walked(slice, SliceEnd::Complete, SLICE_PAGES, at(now));
     }
     assert!(plan.is_gapless());
     plan
@@ -52,7 +53,7 @@ fn data_complete_stands_still_at_a_gap_until_it_is_closed() {
     let first = plan.catch_up(at(now).now).unwrap();
     assert_eq!(first.range.start, DAY * 10 - 600, "what was listed late around the stop is read again");
     while let Some(slice) = plan.catch_up(at(now).now) {
-        plan.slice_walked(slice, true, 1, at(now));
+        plan.slice_walked(slice, SliceEnd::Complete, 1, at(now));
     }
     assert_eq!(plan.complete_until().seconds(), now);
 }
@@ -71,7 +72,7 @@ fn a_gap_is_read_once_however_many_slices_it_takes() {
             assert_eq!(slice.range.start, reached);
             reached = slice.range.end;
             // So many pages that the slices become as narrow as they may.
-            plan.slice_walked(slice, true, 100, at(now));
+            plan.slice_walked(slice, SliceEnd::Complete, 100, at(now));
         }
         assert_eq!(reached, now - SETTINGS.overlap);
     }
@@ -103,7 +104,7 @@ fn a_gap_that_cannot_be_closed_does_not_hold_up_the_others() {
     let now = DAY * 10 + 7200;
     plan.newest_read(plan.newest(at(now)), at(now));
     let stuck = plan.catch_up(at(now).now).unwrap();
-    plan.slice_walked(stuck, false, 1, at(now));
+    plan.slice_walked(stuck, SliceEnd::Unreadable, 1, at(now));
     let next = plan.catch_up(at(now).now).unwrap();
     assert_eq!(next.range.start, stuck.range.end);
 }
@@ -128,7 +129,7 @@ fn a_sweep_reads_everything_back_to_the_horizon_in_slices() {
     while let Some(slice) = plan.sweep(at(now).now) {
         assert_eq!(slice.range.start, cursor, "slices share their border second");
         cursor = slice.range.end;
-        let over = plan.slice_walked(slice, true, 1, at(now));
+        let over = plan.slice_walked(slice, SliceEnd::Complete, 1, at(now));
         assert_eq!(over, cursor == now - SETTINGS.overlap);
     }
     assert_eq!(cursor, now - SETTINGS.overlap);
@@ -173,4 +174,74 @@ fn borders_are_shared_by_the_parts_of_a_range() {
     assert_eq!(plan.parts(Range::new(0, 700)), [Range::new(0, 300), Range::new(300, 600), Range::new(600, 700)]);
     plan.too_wide(Range::new(0, 80));
     assert_eq!(plan.parts(Range::new(0, 60)), [Range::new(0, 60)], "never below one minute");
+}
+
+#[test]
+fn too_wide_ranges_are_never_divided_below_one_minute() {
+    assert_eq!(halves(Range::new(0, 60)), None);
+    for width in 61..400 {
+        let whole = Range::new(7, 7 + width);
+        let [first, second] = halves(whole).unwrap();
+        assert_eq!((first.start, second.end), (whole.start, whole.end));
+        assert!(second.start <= first.end, "{first} {second}");
+        assert!(
+            first.width().min(second.width()) >= 60 && first.width().max(second.width()) < width,
+            "{first} {second}"
+        );
+        for widest in [120, 150, 600] {
+            let mut plan = settled(DAY * 10);
+            plan.too_wide(Range::new(0, widest));
+            let parts = plan.parts(whole);
+            assert_eq!((parts[0].start, parts[parts.len() - 1].end), (whole.start, whole.end));
+            assert!(parts.windows(2).all(|two| two[1].start <= two[0].end), "{parts:?}");
+            assert!(parts.iter().all(|part| (60..=widest / 2).contains(&part.width())), "{parts:?}");
+        }
+    }
+}
+
+/// A plan whose first sweep is due, and when that is.
+fn sweeping() -> (Plan, i64) {
+    let mut plan = settled(DAY * 10);
+    assert_eq!(plan.sweep(at(DAY * 10).now), None);
+    (plan, DAY * 10 + SETTINGS.sweep_interval)
+}
+
+#[test]
+fn a_sweep_that_left_something_out_has_not_read_everything() {
+    let (mut plan, now) = sweeping();
+    let mut ends = [SliceEnd::Unreadable; 3].into_iter();
+    let bad = plan.sweep(at(now).now).unwrap();
+    while let Some(slice) = plan.sweep(at(now).now) {
+        let end = ends.next().unwrap_or(SliceEnd::Complete);
+        assert!(!plan.slice_walked(slice, end, 1, at(now)));
+        assert!(end == SliceEnd::Complete || slice.range.start == bad.range.start, "thrice the same");
+    }
+    // The next one has.
+    let now = now + SETTINGS.sweep_interval;
+    let mut over = false;
+    while let Some(slice) = plan.sweep(at(now).now) {
+        assert!(!over);
+        over = plan.slice_walked(slice, SliceEnd::Complete, 1, at(now));
+    }
+    assert!(over);
+}
+
+#[test]
+fn a_sweep_waits_where_the_upstream_fails_as_a_whole() {
+    let (mut plan, now) = sweeping();
+    let first = plan.sweep(at(now).now).unwrap();
+    for _ in 0..10 {
+        assert!(!plan.slice_walked(first, SliceEnd::Interrupted, 1, at(now)));
+        assert_eq!(plan.sweep(at(now).now), Some(first), "neither passed over nor made narrower");
+    }
+}
+
+#[test]
+fn a_sweep_that_was_under_way_when_the_process_ended_may_have_left_something_out() {
+    let (mut plan, now) = sweeping();
+    plan.sweep(at(now).now).unwrap();
+    let mut plan = Plan::restore(SETTINGS, plan.kept()).unwrap();
+    while let Some(slice) = plan.sweep(at(now).now) {
+        assert!(!plan.slice_walked(slice, SliceEnd::Complete, 1, at(now)));
+    }
 }
