@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use crate::world::{BEGIN, Fake, HOUR, PAGE, PausedClock, WEEK, World};
 
 pub(crate) const PLAN: PlanSettings =
-    PlanSettings { interval: 60, overlap: 600, horizon: WEEK, sweep_interval: 6 * HOUR };
+    PlanSettings { interval: 60, overlap: 600, horizon: WEEK, sweep_interval: 6 * HOUR, initial_lookback: 24 * HOUR };
 
 /// What a request is for.
 #[derive(Clone, Copy)]

@@ -169,6 +169,7 @@ fn poller(
         overlap: seconds(config.poll.overlap),
         horizon: seconds(config.poll.horizon),
         sweep_interval: seconds(config.poll.sweep_interval),
+        initial_lookback: seconds(config.poll.initial_lookback),
     };
     let parts = Parts {
         upstream,

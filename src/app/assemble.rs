@@ -200,6 +200,7 @@ fn plan_settings(config: &Config) -> PlanSettings {
         overlap: seconds(poll.overlap),
         horizon: seconds(poll.horizon),
         sweep_interval: seconds(poll.sweep_interval).max(1),
+        initial_lookback: seconds(poll.initial_lookback),
     }
 }
 

@@ -3,10 +3,11 @@
 //! A poll reads the newest stretch and what is unsettled ([`super::ledger::Ledger::due_stretches`]). In between go
 //! slices of two slow works: closing the gaps that downtime left, and sweeping over everything back to the horizon.
 //!
-//! * `clocks`: what time it is
+//! * `clocks`: what time it is; `newest`: the newest stretches, and where reading begins
 //! * `slow`: the slices; `width`: how wide a range may be
 
 mod clocks;
+mod newest;
 mod slow;
 #[cfg(test)]
 mod tests;
@@ -14,7 +15,7 @@ mod width;
 
 use super::coverage::Coverage;
 use super::time::{Range, UnixMillis};
-pub use clocks::Clocks;
+pub use clocks::{AGREEMENT, Clocks};
 use slow::WIDEST_SLICE;
 pub use slow::{Slice, SliceEnd, Sweep};
 pub use width::{NARROWEST, halves};
@@ -30,6 +31,8 @@ pub struct PlanSettings {
     pub horizon: i64,
     /// `poll.sweep_interval`.
     pub sweep_interval: i64,
+    /// `poll.initial_lookback`.
+    pub initial_lookback: i64,
 }
 
 /// How far reading has come, in seconds of conversation starts.
@@ -65,6 +68,8 @@ pub struct Plan {
     floor: i64,
     /// Where the newest stretch ended that was walked completely last; before the start of coverage if none was.
     newest_end: i64,
+    /// What was walked completely while the clocks did not agree, as far as it lies beyond the earlier one, ascending.
+    ahead: Vec<Range>,
     sweep: Option<Sweep>,
     /// Whether the sweep under way has left something to the next one.
     left_out: bool,
@@ -87,6 +92,7 @@ impl Plan {
             coverage: Coverage::new(initial_start),
             floor: initial_start,
             newest_end: initial_start - 1,
+            ahead: Vec::new(),
             sweep: None,
             left_out: false,
             sweep_began: None,
@@ -113,9 +119,16 @@ impl Plan {
 
     /// Asks by these settings from here on, and finds out again what it learnt of the upstream, which may be another.
     pub fn go_on_by(&mut self, settings: PlanSettings) {
-        self.settings = settings;
+        // How far back the first start reads is settled at the start.
+        self.settings = PlanSettings { initial_lookback: self.settings.initial_lookback, ..settings };
         self.widest = None;
         self.deferred.clear();
+        self.ahead.clear();
+    }
+
+    /// By which settings it asks.
+    pub const fn settings(&self) -> PlanSettings {
+        self.settings
     }
 
     /// What a checkpoint is to keep.
@@ -127,30 +140,6 @@ impl Plan {
             sweep: self.sweep,
             sweep_began: self.sweep_began,
         }
-    }
-
-    /// The newest stretch.
-    ///
-    /// It reaches back by the overlap, and further to join what was read before if that is a matter of two intervals.
-    /// Where the clocks differ it spans both of their ideas of now, so that it is right whichever is wrong.
-    pub fn newest(&self, clocks: Clocks) -> Range {
-        let end = clocks.later().seconds();
-        let mut start = clocks.earlier().seconds() - self.settings.overlap;
-        if self.coverage.reach(start).is_none() && self.newest_end < start {
-            let back = start - self.newest_end;
-            if back <= 2 * self.settings.interval {
-                start = self.newest_end;
-            }
-        }
-        let start = start.max(self.coverage.start()).max(self.floor);
-        // A clock that went back behind the floor finds nothing to ask for but the floor itself.
-        Range::new(start, end.max(start))
-    }
-
-    /// The newest stretch has been walked completely; the walk began at `clocks`.
-    pub fn newest_read(&mut self, range: Range, clocks: Clocks) {
-        self.newest_end = range.end.min(clocks.earlier().seconds());
-        self.read(range, clocks);
     }
 
     /// A range has been walked completely; the walk began at `clocks`.

@@ -102,6 +102,8 @@ pub struct Poller<U> {
     silence: Option<Silence>,
     /// The rest of a stretch that the last poll had no time for.
     left_over: Option<Range>,
+    /// When the clocks were last found not to agree, and what the later one showed then.
+    apart: Option<(Instant, UnixMillis)>,
     /// What was committed last.
     shown: Shown,
     /// Rows on a full page: what was asked for, or less if the upstream gives less.
@@ -159,6 +161,7 @@ impl<U: Upstream> Poller<U> {
             keeper: Keeper::new(store),
             silence,
             left_over: None,
+            apart: None,
             shown,
             page_rows: settings.page_size,
             slice_credit: 0.0,

@@ -44,7 +44,8 @@ impl PollError {
             | Self::Silenced { .. }
             | Self::Company(_)
             | Self::Commit(_)
-            | Self::InitialRange => self.to_string(),
+            | Self::InitialRange
+            | Self::Future { .. } => self.to_string(),
         };
         let more = if why == self.to_string() { "" } else { "; what the API itself said is in the log" };
         let why = match why.char_indices().nth(LONGEST) {

@@ -183,7 +183,13 @@ impl Bench {
             stale_after: 900_000,
             count_initial: true,
         };
-        let plan = PlanSettings { interval: 60, overlap: 600, horizon: 7 * 24 * HOUR, sweep_interval: 6 * HOUR };
+        let plan = PlanSettings {
+            interval: 60,
+            overlap: 600,
+            horizon: 7 * 24 * HOUR,
+            sweep_interval: 6 * HOUR,
+            initial_lookback: lookback * HOUR,
+        };
         let initial = BEGIN - lookback * HOUR;
         let parts = Parts {
             upstream: fake.clone(),
@@ -691,7 +697,13 @@ fn other_settings(upstream: Option<Fake>) -> Update<Fake> {
             stale_after: 900_000,
             count_initial: false,
         },
-        plan: PlanSettings { interval: 5, overlap: 60, horizon: 24 * HOUR, sweep_interval: HOUR },
+        plan: PlanSettings {
+            interval: 5,
+            overlap: 60,
+            horizon: 24 * HOUR,
+            sweep_interval: HOUR,
+            initial_lookback: HOUR,
+        },
         upstream,
         changed: ["poll.interval"].into(),
     }

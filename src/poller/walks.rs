@@ -1,7 +1,7 @@
 //! Walks: a range is read, folded, committed and published, in parts where the upstream cannot answer it whole.
 
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::fetch::{Ask, End};
 use super::{PollError, Poller, Upstream};
@@ -10,7 +10,7 @@ use crate::domain::label::WalkResult;
 use crate::domain::ledger::Walked;
 use crate::domain::plan::halves;
 use crate::domain::reading::{Rejected, Row};
-use crate::domain::time::Range;
+use crate::domain::time::{Range, UnixMillis};
 
 /// A part of a range that is walked.
 struct Part {
@@ -100,6 +100,17 @@ impl<U: Upstream> Poller<U> {
         }
     }
 
+    /// Before anything is counted: the first answer tells the time by which the initial range is meant.
+    fn begin_by_the_clocks(&mut self) {
+        if self.ledger.is_counting() {
+            return;
+        }
+        if let Some(start) = self.plan.begin_by(self.clocks()).map(UnixMillis::from_seconds) {
+            self.ledger.begin_by(start);
+            info!(%start, "the initial range begins earlier: the local clock was ahead");
+        }
+    }
+
     /// Says once of each kind what is wrong with rows.
     fn note_oddities(&mut self, walked: &Walked) {
         for row in walked.pages.iter().flat_map(|page| &page.rows) {
@@ -124,6 +135,7 @@ impl<U: Upstream> Poller<U> {
     }
 
     fn fold(&mut self, walked: &Walked) -> Result<(), PollError> {
+        self.begin_by_the_clocks();
         if let Some(rows) = walked.rows_on_a_full_page() {
             self.page_rows = rows;
         }

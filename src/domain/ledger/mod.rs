@@ -229,6 +229,13 @@ impl Ledger {
         self.recent.settle(now, self.settings.recent_window, self.pairs.table().len(), &self.entries);
     }
 
+    /// The initial range begins earlier than was thought.
+    pub fn begin_by(&mut self, initial_start: UnixMillis) {
+        if self.zero_line.is_none() {
+            self.series_start = self.series_start.min(initial_start);
+        }
+    }
+
     /// The initial range has been walked completely: counting begins (rule **zero-line**).
     pub fn draw_zero_line(&mut self, now: UnixMillis) {
         if self.zero_line.is_some() {

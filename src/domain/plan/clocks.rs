@@ -3,7 +3,7 @@
 use crate::domain::time::UnixMillis;
 
 /// Within how many milliseconds two clocks agree (rule **floor**).
-const AGREEMENT: i64 = 5 * 60 * 1000;
+pub const AGREEMENT: i64 = 5 * 60 * 1000;
 
 /// The two clocks: the local one, and the upstream's as far as its `Date` header tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

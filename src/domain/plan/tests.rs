@@ -4,17 +4,29 @@ use super::slow::SLICE_PAGES;
 use super::*;
 
 const SETTINGS: PlanSettings =
-    PlanSettings { interval: 60, overlap: 600, horizon: 7 * 86_400, sweep_interval: 6 * 3600 };
+    PlanSettings { interval: 60, overlap: 600, horizon: 7 * 86_400, sweep_interval: 6 * 3600, initial_lookback: DAY };
 const DAY: i64 = 86_400;
 
 fn at(second: i64) -> Clocks {
     Clocks { now: UnixMillis::from_seconds(second), offset: Some(0) }
 }
 
+/// The newest stretch, where the clocks agree on it.
+fn only(plan: &Plan, clocks: Clocks) -> Range {
+    let [newest] = plan.newest(clocks, true)[..] else { panic!("{clocks:?}") };
+    newest
+}
+
+fn read_newest(plan: &mut Plan, clocks: Clocks) {
+    let counting = plan.is_gapless();
+    let newest = plan.newest(clocks, counting);
+    plan.newest_read(&newest, clocks, counting);
+}
+
 /// A plan whose initial range, the day before `now`, has been read.
 fn settled(now: i64) -> Plan {
     let mut plan = Plan::new(SETTINGS, now - DAY);
-    plan.newest_read(plan.newest(at(now)), at(now));
+    read_newest(&mut plan, at(now));
     while let Some(slice) = plan.catch_up(at(now).now) {
         plan.slice_walked(slice, SliceEnd::Complete, SLICE_PAGES, at(now));
     }
@@ -24,31 +36,37 @@ fn settled(now: i64) -> Plan {
 
 #[test]
 fn the_newest_stretch_is_the_overlap() {
-    assert_eq!(settled(DAY * 10).newest(at(DAY * 10 + 60)), Range::new(DAY * 10 - 540, DAY * 10 + 60));
+    assert_eq!(only(&settled(DAY * 10), at(DAY * 10 + 60)), Range::new(DAY * 10 - 540, DAY * 10 + 60));
 }
 
 #[test]
 fn an_initial_range_of_nothing_is_read_by_the_first_walk() {
     let mut plan = Plan::new(SETTINGS, DAY * 10);
     assert!(!plan.is_gapless());
-    let newest = plan.newest(at(DAY * 10));
-    assert_eq!(newest, Range::new(DAY * 10, DAY * 10));
-    plan.newest_read(newest, at(DAY * 10));
+    let newest = plan.newest(at(DAY * 10), false);
+    assert_eq!(newest, [Range::new(DAY * 10, DAY * 10)]);
+    plan.newest_read(&newest, at(DAY * 10), false);
     assert!(plan.is_gapless());
 }
 
 #[test]
 fn a_late_poll_joins_what_was_read_before() {
     let plan = settled(DAY * 10);
-    assert_eq!(plan.newest(at(DAY * 10 + 700)).start, DAY * 10, "a gap of 100 s is read along");
-    assert_eq!(plan.newest(at(DAY * 10 + 7200)).start, DAY * 10 + 6600, "two hours are left to catch-up");
+    let start = |after: i64| only(&plan, at(DAY * 10 + after)).start - DAY * 10;
+    assert_eq!(start(600), 0);
+    assert_eq!(
+        start(700),
+        -600,
+        "a gap of 100 s is read along, and once more what may have been listed late before it"
+    );
+    assert_eq!(start(7200), 6600, "two hours are left to catch-up");
 }
 
 #[test]
 fn data_complete_stands_still_at_a_gap_until_it_is_closed() {
     let mut plan = settled(DAY * 10);
     let now = DAY * 10 + 7200;
-    plan.newest_read(plan.newest(at(now)), at(now));
+    read_newest(&mut plan, at(now));
     assert_eq!(plan.complete_until().seconds(), DAY * 10);
     let first = plan.catch_up(at(now).now).unwrap();
     assert_eq!(first.range.start, DAY * 10 - 600, "what was listed late around the stop is read again");
@@ -66,7 +84,7 @@ fn a_gap_is_read_once_however_many_slices_it_takes() {
             plan = Plan::restore(SETTINGS, plan.kept()).unwrap();
         }
         let now = DAY * 10 + 7200;
-        plan.newest_read(plan.newest(at(now)), at(now));
+        read_newest(&mut plan, at(now));
         let mut reached = DAY * 10 - SETTINGS.overlap;
         while let Some(slice) = plan.catch_up(at(now).now) {
             assert_eq!(slice.range.start, reached);
@@ -82,9 +100,9 @@ fn a_gap_is_read_once_however_many_slices_it_takes() {
 fn data_complete_never_passes_the_clock_that_is_behind() {
     let mut plan = settled(DAY * 10);
     let ahead = Clocks { now: UnixMillis::from_seconds(DAY * 10 + 3600), offset: Some(-3_540_000) };
-    let newest = plan.newest(ahead);
-    assert_eq!((newest.start, newest.end), (DAY * 10 + 60 - 600, DAY * 10 + 3600));
-    plan.newest_read(newest, ahead);
+    let newest = plan.newest(ahead, true);
+    assert_eq!(newest.last().unwrap().end, DAY * 10 + 3600);
+    plan.newest_read(&newest, ahead, true);
     assert_eq!(plan.complete_until().seconds(), DAY * 10 + 60);
 }
 
@@ -92,7 +110,7 @@ fn data_complete_never_passes_the_clock_that_is_behind() {
 fn a_gap_that_passes_the_horizon_is_given_up() {
     let mut plan = settled(DAY * 10);
     let now = UnixMillis::from_seconds(DAY * 18);
-    plan.newest_read(plan.newest(at(DAY * 18)), at(DAY * 18));
+    read_newest(&mut plan, at(DAY * 18));
     assert_eq!(plan.give_up_old_gaps(now), DAY);
     assert_eq!(plan.give_up_old_gaps(now), 0);
     assert_eq!(plan.catch_up(now).unwrap().range.start, DAY * 11);
@@ -102,7 +120,7 @@ fn a_gap_that_passes_the_horizon_is_given_up() {
 fn a_gap_that_cannot_be_closed_does_not_hold_up_the_others() {
     let mut plan = settled(DAY * 10);
     let now = DAY * 10 + 7200;
-    plan.newest_read(plan.newest(at(now)), at(now));
+    read_newest(&mut plan, at(now));
     let stuck = plan.catch_up(at(now).now).unwrap();
     plan.slice_walked(stuck, SliceEnd::Unreadable, 1, at(now));
     let next = plan.catch_up(at(now).now).unwrap();
@@ -113,7 +131,7 @@ fn a_gap_that_cannot_be_closed_does_not_hold_up_the_others() {
 fn floor_no_range_begins_before_it() {
     let mut plan = settled(DAY * 10);
     plan.raise_floor(DAY * 10 - 100);
-    assert_eq!(plan.newest(at(DAY * 10 + 60)).start, DAY * 10 - 100);
+    assert_eq!(only(&plan, at(DAY * 10 + 60)).start, DAY * 10 - 100);
     // Whatever the clock says.
     assert_eq!(plan.oldest(UnixMillis::from_seconds(DAY)), DAY * 10 - 100);
     plan.raise_floor(5);
@@ -150,7 +168,7 @@ fn floor_ids_are_forgotten_only_while_the_clocks_agree() {
 fn a_gap_before_the_floor_does_not_hold_up_the_others() {
     let mut plan = settled(DAY * 10);
     plan.read(Range::new(DAY * 10 + 3600, DAY * 10 + 7200), at(DAY * 11));
-    plan.newest_read(Range::new(DAY * 11 - 600, DAY * 11), at(DAY * 11));
+    read_newest(&mut plan, at(DAY * 11));
     plan.raise_floor(DAY * 10 + 3700);
     let slice = plan.catch_up(at(DAY * 11).now).unwrap();
     assert_eq!(slice.range.start, DAY * 10 + 7200);
@@ -196,6 +214,84 @@ fn too_wide_ranges_are_never_divided_below_one_minute() {
             assert!(parts.windows(2).all(|two| two[1].start <= two[0].end), "{parts:?}");
             assert!(parts.iter().all(|part| (60..=widest / 2).contains(&part.width())), "{parts:?}");
         }
+    }
+}
+
+#[test]
+fn initial_range_begins_no_later_than_the_upstreams_clock_says() {
+    let (right, ahead) = (DAY * 10, DAY * 12);
+    let told = Clocks { now: UnixMillis::from_seconds(ahead), offset: Some(-2 * DAY * 1000) };
+    // A process of today, and one that goes on from a state which was spoilt so before.
+    let spoilt = Plan::restore(SETTINGS, Plan::new(SETTINGS, ahead - 600).kept()).unwrap();
+    for mut plan in [Plan::new(SETTINGS, ahead - DAY), spoilt] {
+        assert!(plan.begins() > right);
+        assert_eq!(plan.begin_by(told), Some(right - DAY));
+        assert_eq!((plan.begins(), plan.begin_by(told)), (right - DAY, None));
+        read_newest(&mut plan, told);
+        while let Some(slice) = plan.catch_up(told.earlier()) {
+            assert!(slice.range.start >= right - DAY);
+            plan.slice_walked(slice, SliceEnd::Complete, 1, told);
+        }
+        assert!(plan.is_gapless());
+        assert_eq!(plan.complete_until().seconds(), right);
+        // What was read is not read again because a clock goes astray.
+        assert_eq!(plan.begin_by(at(DAY * 10 - 60)), None);
+    }
+}
+
+#[test]
+fn floor_is_not_lowered_by_where_reading_begins() {
+    let mut plan = Plan::new(SETTINGS, DAY * 10);
+    plan.raise_floor(DAY * 10 + 5);
+    assert_eq!(plan.begin_by(at(DAY * 9)), None);
+}
+
+#[test]
+fn the_newest_stretches_span_no_more_than_the_overlap_where_the_clocks_are_far_apart() {
+    let behind = Clocks { now: UnixMillis::from_seconds(DAY * 10), offset: Some(60 * DAY * 1000) };
+    let around = |second: i64| Range::new(second - 600, second);
+    let mut plan = settled(DAY * 10);
+    assert_eq!(plan.newest(behind, true), [around(DAY * 10), around(DAY * 70)]);
+    plan.newest_read(&plan.newest(behind, true), behind, true);
+    assert_eq!(plan.newest(behind, true), [around(DAY * 10), around(DAY * 70)]);
+    // Close together they are one.
+    let near = Clocks { offset: Some(600_000), ..behind };
+    assert_eq!(plan.newest(near, true), [Range::new(DAY * 10 - 600, DAY * 10 + 600)]);
+}
+
+#[test]
+fn zero_line_takes_in_what_lies_between_the_clocks_back_to_the_horizon() {
+    let mut plan = Plan::new(SETTINGS, DAY * 9);
+    let behind = |days: i64| Clocks { now: UnixMillis::from_seconds(DAY * 10), offset: Some(days * DAY * 1000) };
+    assert_eq!(plan.newest(behind(2), false), [Range::new(DAY * 10 - 600, DAY * 12)]);
+    let newest = plan.newest(behind(60), false);
+    assert_eq!(newest, [Range::new(DAY * 10 - 600, DAY * 10), Range::new(DAY * 63, DAY * 70)]);
+    assert!(plan.are_newest(&newest, behind(60)));
+    assert!(!plan.are_newest(&plan.newest(at(DAY * 10), false), behind(60)), "it turned out as it was read");
+    assert_eq!(plan.begin_by(behind(60)), None);
+}
+
+#[test]
+fn data_complete_goes_on_from_what_was_read_by_the_clock_that_was_right() {
+    let behind = |second: i64| Clocks { now: UnixMillis::from_seconds(second), offset: Some(60 * DAY * 1000) };
+    for later_was_right in [true, false] {
+        let mut plan = Plan::new(SETTINGS, DAY * 9);
+        read_newest(&mut plan, behind(DAY * 10));
+        while let Some(slice) = plan.catch_up(behind(DAY * 10).earlier()) {
+            plan.slice_walked(slice, SliceEnd::Complete, 1, behind(DAY * 10));
+        }
+        let minutes = 1..20;
+        minutes.for_each(|minute| read_newest(&mut plan, behind(DAY * 10 + minute * 60)));
+        assert_eq!(plan.complete_until().seconds(), DAY * 10 + 19 * 60, "it is not known yet");
+        let now = if later_was_right { DAY * 70 + 20 * 60 } else { DAY * 10 + 20 * 60 };
+        read_newest(&mut plan, at(now));
+        plan.clocks_agree(later_was_right, at(now));
+        assert_eq!(plan.give_up_old_gaps(at(now).now), 0);
+        assert_eq!(plan.complete_until().seconds(), now);
+        // A day later nothing is taken for read that was read before it happened.
+        read_newest(&mut plan, at(DAY * 71));
+        plan.clocks_agree(later_was_right, at(DAY * 71));
+        assert!(plan.complete_until().seconds() <= now);
     }
 }
 
