@@ -17,6 +17,7 @@ mod stages;
 mod tests;
 mod traces;
 mod update;
+mod upstream;
 mod walks;
 
 use std::collections::BTreeSet;
@@ -36,7 +37,6 @@ use crate::jelou::Budget;
 use crate::store::Store;
 use crate::streak::Streak;
 use fetch::Fetcher;
-pub use fetch::Upstream;
 pub use forget::Silence;
 use keep::{Keeper, Shown};
 use report::Failure;
@@ -44,6 +44,7 @@ pub use report::PollError;
 use rest::REFUSALS;
 pub use traces::Traces;
 pub use update::{Update, Updates};
+pub use upstream::Upstream;
 
 /// The share of the interval in which a poll begins walks for the sake of the data.
 const WORK_SHARE: f64 = 0.8;
