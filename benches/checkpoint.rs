@@ -26,7 +26,8 @@ const CHANGES: usize = 500;
 const WALKS: usize = 15;
 /// What an entry takes on the disk, id included.
 const ENTRY_BYTES: usize = 80;
-const PLAN: PlanSettings = PlanSettings { interval: 60, overlap: 600, horizon: WEEK, sweep_interval: 21_600 };
+const PLAN: PlanSettings =
+    PlanSettings { interval: 60, overlap: 600, horizon: WEEK, sweep_interval: 21_600, initial_lookback: 86_400 };
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use crate::world::{BEGIN, Fake, HOUR, PAGE, PausedClock, WEEK, World};
 
 pub(crate) const PLAN: PlanSettings =
-    PlanSettings { interval: 60, overlap: 600, horizon: WEEK, sweep_interval: 6 * HOUR };
+    PlanSettings { interval: 60, overlap: 600, horizon: WEEK, sweep_interval: 6 * HOUR, initial_lookback: 24 * HOUR };
 
 /// What a request is for.
 #[derive(Clone, Copy)]
@@ -137,6 +137,7 @@ pub(crate) fn run(
             own: Own::new(UnixMillis::from_seconds(BEGIN), "", 300_000, 60_000),
             account: "default".into(),
             store,
+            silence: None,
             traces: Traces::off(),
         };
         let settings = PollerSettings {

@@ -169,6 +169,7 @@ fn poller(
         overlap: seconds(config.poll.overlap),
         horizon: seconds(config.poll.horizon),
         sweep_interval: seconds(config.poll.sweep_interval),
+        initial_lookback: seconds(config.poll.initial_lookback),
     };
     let parts = Parts {
         upstream,
@@ -180,6 +181,7 @@ fn poller(
         own: Own::new(now, "", target, interval.as_millis() as u64),
         account: config.api.account.as_str().into(),
         store: None,
+        silence: None,
         traces: Traces::off(),
     };
     let settings = PollerSettings {

@@ -16,12 +16,11 @@ use crate::domain::delta::Told;
 use crate::domain::distribution::Layout;
 use crate::domain::gone::Roster;
 use crate::domain::ledger::{Ledger, LedgerSettings};
-use crate::domain::pair::Pair;
 use crate::domain::plan::{Plan, PlanSettings};
 use crate::domain::snapshot::{Own, Snapshot};
 use crate::domain::time::UnixMillis;
 use crate::jelou::{Budget, Client};
-use crate::poller::{Parts, Poller, PollerSettings, Traces, Update};
+use crate::poller::{Parts, Poller, PollerSettings, Silence, Traces, Update};
 use crate::push::{Deltas, Past, Protocol, PushOptions, SpanPush};
 use crate::render::otlp::HistogramKind;
 use crate::store::{Image, Outbox, Store, StoreError};
@@ -56,7 +55,6 @@ pub(super) fn poller(config: &Config, clock: &Arc<dyn Clock>) -> Result<Assemble
     let spans = span_push(config, &instance_id, clock)?;
     let outbox = store.as_ref().map(Store::outbox);
     let (settings, mut parts) = parts(config, clock, upstream, store, image)?;
-    let forgotten = parts.ledger.take_forgotten();
     if let Some(spans) = &spans {
         parts.traces = Traces::new(spans.tracer());
     }
@@ -64,7 +62,7 @@ pub(super) fn poller(config: &Config, clock: &Arc<dyn Clock>) -> Result<Assemble
     let past = {
         let first = snapshots.borrow();
         let deltas = deltas(config, outbox, &first, clock.now())?;
-        Past { deltas, roster: Roster::new(&first, forgotten) }
+        Past { deltas, roster: Roster::new(&first) }
     };
     Ok(Assembled { poller, snapshots, instance_id, spans, past })
 }
@@ -105,7 +103,7 @@ pub(crate) fn parts<U>(
         Own::new(now, REVISION.unwrap_or(""), millis(config.metrics.reply_target), millis(config.poll.interval));
     own.restored = image.is_some();
     own.recent_window = millis(config.metrics.recent_window);
-    let (ledger, plan) = match image {
+    let (ledger, plan, silence) = match image {
         Some(image) => restored(config, store.as_ref(), image, now)?,
         None => fresh(config, now),
     };
@@ -120,6 +118,7 @@ pub(crate) fn parts<U>(
         own,
         account: api.account.as_str().into(),
         store,
+        silence,
         traces: Traces::off(),
     };
     Ok((settings, parts))
@@ -145,13 +144,16 @@ const fn poller_settings(config: &Config) -> PollerSettings {
     }
 }
 
-fn fresh(config: &Config, now: UnixMillis) -> (Ledger, Plan) {
+/// From where counting goes on, and which pairs are to be forgotten then.
+type Begin = (Ledger, Plan, Option<Silence>);
+
+fn fresh(config: &Config, now: UnixMillis) -> Begin {
     let initial_start = now.seconds() - seconds(config.poll.initial_lookback);
     let ledger = Ledger::new(ledger_settings(config), now, UnixMillis::from_seconds(initial_start));
-    (ledger, Plan::new(plan_settings(config), initial_start))
+    (ledger, Plan::new(plan_settings(config), initial_start), None)
 }
 
-fn restored(config: &Config, store: Option<&Store>, image: Image, now: UnixMillis) -> Result<(Ledger, Plan), AppError> {
+fn restored(config: &Config, store: Option<&Store>, image: Image, now: UnixMillis) -> Result<Begin, AppError> {
     let Image { kept, plan, pairs, conversations } = image;
     let plan = Plan::restore(plan_settings(config), plan).ok_or_else(|| {
         let path = config.state.path.clone().unwrap_or_default();
@@ -162,10 +164,9 @@ fn restored(config: &Config, store: Option<&Store>, image: Image, now: UnixMilli
         store.conversations(|id, entry| ledger.take_back(id, entry, now)).map_err(AppError::State)?;
     }
     let told = store.map(|store| told(config, &store.outbox(), now)).transpose()?.flatten();
-    let owed = |pair: &Pair| told.as_ref().is_some_and(|told| told.owes(pair));
-    let forgotten = ledger.forget_pairs(now - signed_millis(config.metrics.forget_pairs_after), owed);
-    info!(conversations, pairs = ledger.label_sets(), forgotten, "counting goes on from the checkpoint");
-    Ok((ledger, plan))
+    let silence = Silence { longest: signed_millis(config.metrics.forget_pairs_after), told };
+    info!(conversations, pairs = ledger.label_sets(), "counting goes on from the checkpoint");
+    Ok((ledger, plan, Some(silence)))
 }
 
 /// What deltas have told, as far as somebody waits for the rest. Where nothing is pushed, they may go on some day; but for
@@ -202,6 +203,7 @@ fn plan_settings(config: &Config) -> PlanSettings {
         overlap: seconds(poll.overlap),
         horizon: seconds(poll.horizon),
         sweep_interval: seconds(poll.sweep_interval).max(1),
+        initial_lookback: seconds(poll.initial_lookback),
     }
 }
 

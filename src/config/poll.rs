@@ -43,6 +43,12 @@ pub(super) fn read(from: &mut Reader<'_>) -> Option<PollSettings> {
             from.refuse("poll.initial_lookback", format!("it must be at most poll.horizon ({limit})"));
         }
     }
+    if let (Some(interval), Some(overlap)) = (interval, overlap)
+        && interval > overlap
+    {
+        let what = "is longer than poll.overlap: what the API lists late may be found only by the sweep";
+        from.warnings.push(format!("poll.interval {what}"));
+    }
     Some(PollSettings {
         interval: interval?,
         overlap: overlap?,

@@ -309,6 +309,14 @@ fn warnings_do_not_stop_anything() {
 }
 
 #[test]
+fn an_interval_beyond_the_overlap_is_warned_of() {
+    for (interval, warned) in [("10m", false), ("11m", true)] {
+        let warnings = case().flag("poll.interval", interval).flag("poll.overlap", "10m").config().warnings;
+        assert_eq!(warnings.iter().any(|warning| warning.contains("poll.overlap")), warned, "{warnings:?}");
+    }
+}
+
+#[test]
 fn credentials_that_can_be_read_on_their_way_are_warned_of() {
     for (url, overheard) in [
         ("https://api.jelou.ai", false),

@@ -18,6 +18,11 @@ impl Coverage {
         Self { stretches: vec![Range::new(start, start)] }
     }
 
+    /// Whether nothing is covered.
+    pub fn is_empty(&self) -> bool {
+        self.stretches.iter().all(|stretch| stretch.width() == 0)
+    }
+
     /// What is covered, ascending; the first stretch begins where coverage began.
     pub fn stretches(&self) -> &[Range] {
         &self.stretches

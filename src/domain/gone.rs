@@ -26,12 +26,12 @@ pub type Labels = Vec<(&'static str, String)>;
 /// A family's place in the catalog, the labels of a series in it, and its bounds.
 type Series = (usize, Labels, Vec<u64>);
 
-/// The series that a receiver knows and that may leave: facts of the moment do (rule **stale**), pairs do at the start of a
-/// process (rule **forgetting pairs**), and some gauges of the exporter itself do.
+/// The series that a receiver knows and that may leave: facts of the moment do (rule **stale**), pairs do (rule **forgetting
+/// pairs**), and some gauges of the exporter itself do.
 #[derive(Clone, Debug, Default)]
 pub struct Roster {
-    /// Pairs that left when the process began.
-    forgotten: Vec<Arc<Pair>>,
+    /// Pairs as they were shown, by their labels.
+    pairs: Vec<Arc<Pair>>,
     /// Pairs whose facts of the moment were shown.
     of_the_moment: Vec<PairLabels>,
     /// Gauges of the exporter itself.
@@ -39,27 +39,35 @@ pub struct Roster {
 }
 
 impl Roster {
-    /// What the process before this one showed, by the first snapshot of this one and the pairs that it has forgotten.
-    pub fn new(first: &Snapshot, forgotten: Vec<Arc<Pair>>) -> Self {
-        let pairs = first.conversations.iter().flat_map(|conversations| &conversations.pairs);
-        let of_the_moment = pairs.map(|pair| pair.labels.clone()).collect();
-        Self { forgotten, of_the_moment, own: BTreeSet::new() }
+    /// What the process before this one showed, by the first snapshot of this one.
+    pub fn new(first: &Snapshot) -> Self {
+        let pairs = pairs(first);
+        let of_the_moment = pairs.iter().map(|pair| pair.labels.clone()).collect();
+        Self { pairs, of_the_moment, own: BTreeSet::new() }
     }
 
     /// Which of these series the snapshot does not show.
     pub fn gone(&self, snapshot: &Snapshot, live: &Live) -> Vec<Gone> {
         let shown = snapshot.conversations.as_ref();
-        let has = |labels: &PairLabels| {
-            shown.is_some_and(|shown| shown.pairs.binary_search_by(|pair| pair.labels.cmp(labels)).is_ok())
+        let find = |labels: &PairLabels| {
+            let pairs = &shown?.pairs;
+            pairs.binary_search_by(|pair| pair.labels.cmp(labels)).ok().map(|at| &pairs[at])
         };
+        let has = |labels: &PairLabels| find(labels).is_some();
         let mut gone = Vec::new();
-        if !self.forgotten.is_empty() {
-            let back = self.forgotten.iter().filter(|pair| has(&pair.labels));
-            let back: BTreeSet<&PairLabels> = back.map(|pair| &pair.labels).collect();
-            let pairs = shown.into_iter().flat_map(|shown| &shown.pairs);
-            let back = pairs.filter(|pair| back.contains(&pair.labels)).cloned().collect();
-            let of = |pairs| BTreeSet::from_iter(series(&of_pairs(snapshot, pairs), live, |family| family.of_pairs));
-            gone.extend(of(self.forgotten.clone()).difference(&of(back)).cloned());
+        // One that was forgotten and came back counts from another start, and need not have shown all again.
+        let (mut forgotten, mut back) = (Vec::new(), Vec::new());
+        for pair in &self.pairs {
+            let now = find(&pair.labels);
+            if now.is_none_or(|now| now.start != pair.start) {
+                forgotten.push(Arc::clone(pair));
+                back.extend(now.cloned());
+            }
+        }
+        if !forgotten.is_empty() {
+            let is_count = |family: &Family| family.of_pairs && family.kind != Kind::Gauge;
+            let of = |pairs| BTreeSet::from_iter(series(&of_pairs(snapshot, pairs), live, is_count));
+            gone.extend(of(forgotten).difference(&of(back)).cloned());
         }
         let moments = shown.is_some_and(|shown| shown.moments.is_some());
         let left = self.of_the_moment.iter().filter(|labels| !moments || !has(labels));
@@ -80,11 +88,15 @@ impl Roster {
 
     /// The receiver has been told of this snapshot and of what was gone.
     pub fn told(&mut self, snapshot: &Snapshot, live: &Live) {
-        self.forgotten.clear();
+        self.pairs = pairs(snapshot);
         let shown = snapshot.conversations.iter().filter(|shown| shown.moments.is_some());
         self.of_the_moment = shown.flat_map(|shown| &shown.pairs).map(|pair| pair.labels.clone()).collect();
         self.own = BTreeSet::from_iter(series(snapshot, live, is_own_gauge));
     }
+}
+
+fn pairs(snapshot: &Snapshot) -> Vec<Arc<Pair>> {
+    snapshot.conversations.as_ref().map(|shown| shown.pairs.clone()).unwrap_or_default()
 }
 
 fn is_own_gauge(family: &Family) -> bool {
@@ -156,29 +168,36 @@ mod tests {
 
     #[test]
     fn a_forgotten_pair_leaves_but_for_what_has_come_back() {
-        let first = sample::with_pairs([sample::pair("b", "t")]);
-        let mut roster = Roster::new(&first, vec![Arc::new(sample::pair("b", "silent"))]);
-        let gone = texts(&roster.gone(&first, &live()));
-        assert!(gone.contains("jelou_operator_reply_time_seconds b silent"), "{gone:?}");
-        assert!(gone.contains("jelou_conversations_started_total b silent none"), "{gone:?}");
-        assert!(gone.contains("jelou_conversations_active b silent"), "{gone:?}");
-        assert!(gone.iter().all(|series| series.contains(" b silent")), "{gone:?}");
-        let mut back = sample::pair("b", "silent");
-        back.started.clear();
-        let back = sample::with_pairs([back, sample::pair("b", "t")]);
-        assert_eq!(
-            texts(&roster.gone(&back, &live())),
-            ["jelou_conversations_started_total b silent none".to_owned()].into()
-        );
-        roster.told(&first, &live());
-        assert!(roster.gone(&first, &live()).is_empty());
+        let before = sample::with_pairs([sample::pair("b", "silent"), sample::pair("b", "t")]);
+        let after = sample::with_pairs([sample::pair("b", "t")]);
+        // Shown by the process before, or by this one.
+        let mut told = Roster::default();
+        told.told(&before, &live());
+        for mut roster in [Roster::new(&before), told] {
+            assert!(roster.gone(&before, &live()).is_empty());
+            let gone = texts(&roster.gone(&after, &live()));
+            assert!(gone.contains("jelou_operator_reply_time_seconds b silent"), "{gone:?}");
+            assert!(gone.contains("jelou_conversations_started_total b silent none"), "{gone:?}");
+            assert!(gone.contains("jelou_conversations_active b silent"), "{gone:?}");
+            assert!(gone.iter().all(|series| series.contains(" b silent")), "{gone:?}");
+            let mut back = sample::pair("b", "silent");
+            back.started.clear();
+            back.start = back.start + 1;
+            let back = sample::with_pairs([back, sample::pair("b", "t")]);
+            assert_eq!(
+                texts(&roster.gone(&back, &live())),
+                ["jelou_conversations_started_total b silent none".to_owned()].into()
+            );
+            roster.told(&after, &live());
+            assert!(roster.gone(&after, &live()).is_empty());
+        }
     }
 
     #[test]
     fn after_a_restart_facts_of_the_moment_leave_until_they_are_known_again() {
         let mut first = sample::with_pairs([sample::pair("b", "t")]);
         first.conversations.as_mut().unwrap().moments = None;
-        let gone = texts(&Roster::new(&first, Vec::new()).gone(&first, &live()));
+        let gone = texts(&Roster::new(&first).gone(&first, &live()));
         assert!(gone.contains("jelou_conversations_waiting b t"), "{gone:?}");
     }
 }

@@ -46,6 +46,11 @@ impl Pace {
         wait
     }
 
+    /// Ends a pause: whoever asked for it is not asked any more.
+    pub const fn end_pause(&mut self) {
+        self.paused_until_ms = 0;
+    }
+
     /// Grants nothing before `until_ms`, at most [`LONGEST_PAUSE`] from now. Never shortens a longer pause.
     pub fn pause_until(&mut self, now_ms: u64, until_ms: u64) {
         self.paused_until_ms = self.paused_until_ms.max(until_ms.min(now_ms.saturating_add(millis(LONGEST_PAUSE))));
@@ -96,6 +101,11 @@ impl Budget {
         let now = self.at(Instant::now());
         // One more for the fraction of a millisecond that is cut off: rather late than early.
         self.state().pace.pause_until(now, self.at(until).saturating_add(1));
+    }
+
+    /// Ends a pause.
+    pub fn end_pause(&self) {
+        self.state().pace.end_pause();
     }
 
     /// How long callers have waited for the budget in all, pauses included.

@@ -26,8 +26,6 @@ pub struct Decoded {
     pub rows: Vec<Row>,
     /// `pagination.total`, when it can be read.
     pub total: Option<u64>,
-    /// `pagination.limit`, when it can be read: what the server made of the page size that was asked for.
-    pub limit: Option<u64>,
 }
 
 /// Reads the answer to a question about `range`, dates without a zone in `zone`.
@@ -121,6 +119,6 @@ fn conversation(
 
 impl Decoded {
     const fn new(rows: Vec<Row>, pagination: Pagination) -> Self {
-        Self { rows, total: pagination.total.0, limit: pagination.limit.0 }
+        Self { rows, total: pagination.total.0 }
     }
 }

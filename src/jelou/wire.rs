@@ -35,9 +35,6 @@ pub struct Pagination {
     /// How many records the range has.
     #[serde(default)]
     pub total: Count,
-    /// The page size that the server made of the one that was asked for.
-    #[serde(default)]
-    pub limit: Count,
 }
 
 /// One record of `results`.

@@ -1,7 +1,5 @@
 //! From a range to its pages: budget, retries, pages that cannot be read, ranges that are too wide.
 
-use std::future::Future;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,74 +19,25 @@ use crate::jelou::budget::LONGEST_PAUSE;
 use crate::jelou::{ApiError, Budget};
 use crate::streak::{News, Streak};
 
-use super::PollError;
 use super::traces::Traces;
+use super::{PollError, Upstream};
 
 /// How often a request is sent before its failure is taken for an answer.
 const ATTEMPTS: u32 = 6;
 /// Pages in a row that may be passed over because they cannot be read.
 const SKIPS: u32 = 2;
 
-/// Where conversations come from: the API client, or a stand-in in tests.
-pub trait Upstream: Send + Sync + 'static {
-    /// One page of the conversations that started within the range; the first page is 1.
-    fn conversations(&self, range: Range, page: u32) -> impl Future<Output = Result<Page, ApiError>> + Send;
-
-    /// Looks at the files of the credentials: what it finds is what the next two go by.
-    ///
-    /// # Errors
-    ///
-    /// When one does not answer: of that one nothing new is known.
-    fn look_at_files(&self) -> impl Future<Output = io::Result<()>> + Send {
-        std::future::ready(Ok(()))
-    }
-
-    /// Takes over what the files of the credentials hold; true when they are others now.
-    ///
-    /// # Errors
-    ///
-    /// When one cannot be used.
-    fn reload_credentials(&self) -> io::Result<bool>;
-
-    /// Whether these files hold something else than what is in use.
-    fn credentials_changed(&self) -> bool;
-
-    /// Where it asks, as a log may name it, and by which proxy if there is one.
-    fn place(&self) -> (Option<&str>, Option<&str>) {
-        (None, None)
-    }
-
-    /// What is known about an error besides what it says.
-    fn hint(&self, _error: &ApiError) -> Option<String> {
-        None
-    }
-}
-
-impl Upstream for crate::jelou::Client {
-    async fn conversations(&self, range: Range, page: u32) -> Result<Page, ApiError> {
-        Self::conversations(self, range, page).await
-    }
-
-    async fn look_at_files(&self) -> io::Result<()> {
-        Self::look_at_files(self).await
-    }
-
-    fn reload_credentials(&self) -> io::Result<bool> {
-        Self::reload_credentials(self)
-    }
-
-    fn credentials_changed(&self) -> bool {
-        Self::credentials_changed(self)
-    }
-
-    fn place(&self) -> (Option<&str>, Option<&str>) {
-        let (url, proxy) = Self::place(self);
-        (Some(url), proxy)
-    }
-
-    fn hint(&self, error: &ApiError) -> Option<String> {
-        Self::hint(self, error)
-    }
+/// What is to be walked.
+#[derive(Clone, Copy)]
+pub(super) struct Ask {
+    /// The range.
+    pub(super) range: Range,
+    /// Whether it was chosen by the starts of known records.
+    pub(super) narrow: bool,
+    /// Whether it is a half of a range that was too wide.
+    pub(super) half: bool,
+    /// Retries are begun before this only.
+    pub(super) retry_until: Instant,
 }
 
 /// How a walk ended.
@@ -102,6 +51,15 @@ pub(super) enum End {
     Failed(ApiError),
     /// The upstream cannot answer so wide a range; nothing was read.
     TooWide,
+}
+
+/// How often a request is sent.
+#[derive(Clone, Copy)]
+enum Tries {
+    /// Until its failure is to be taken for an answer.
+    All,
+    /// Once, if what fails then may be due to what is asked for.
+    Few,
 }
 
 /// What a failed first page says of the range.
@@ -170,6 +128,11 @@ impl<U: Upstream> Fetcher<U> {
     pub(super) fn go_on_by(&mut self, upstream: Option<U>, requests_per_second: f64) {
         self.budget.set_rate(requests_per_second);
         if let Some(upstream) = upstream {
+            // The silence was asked for by whoever is at the old address.
+            if origin(&upstream) != origin(&self.upstream) {
+                self.silent_until = None;
+                self.budget.end_pause();
+            }
             self.upstream = upstream;
             self.new_credentials = true;
             (self.distrust_said, self.unusable, self.silence) = (false, None, Streak::default());
@@ -255,14 +218,9 @@ impl<U: Upstream> Fetcher<U> {
         self.silent_until.filter(|until| *until > instant.max(Instant::now()))
     }
 
-    /// Walks a range. Retries are begun before `retry_until` only.
-    pub(super) async fn walk(
-        &mut self,
-        range: Range,
-        narrow: bool,
-        retry_until: Instant,
-        own: &mut Own,
-    ) -> (Walked, End) {
+    /// Walks a range.
+    pub(super) async fn walk(&mut self, ask: Ask, own: &mut Own) -> (Walked, End) {
+        let Ask { range, narrow, half, retry_until } = ask;
         let mut walk = Walk::new();
         let mut pages = Vec::new();
         let mut step = Step::Ask(1);
@@ -280,13 +238,19 @@ impl<U: Upstream> Fetcher<U> {
                 }
                 Step::Incomplete => break failure.take().map_or(End::Incomplete, End::Failed),
             };
-            let mut result = self.request(range, number, retry_until, own).await;
+            // The whole has failed at length before its half, and the page before this one before this: trying all of them as
+            // long would leave no time for anything else.
+            let tries = if half && number == 1 || skipped > 0 { Tries::Few } else { Tries::All };
+            let mut result = self.request(range, number, tries, retry_until, own).await;
             if let Err(error) = &result
                 && pages.is_empty()
                 && number == 1
                 && self.silent_beyond(retry_until).is_none()
             {
-                match self.judge_width(range, error, retry_until, own).await {
+                match self.judge_width(ask, tries, error, own).await {
+                    Width::Fine if half && error.is_retryable() && self.silent_beyond(retry_until).is_none() => {
+                        result = self.request(range, number, Tries::All, retry_until, own).await;
+                    }
                     Width::Fine => {}
                     Width::FineAfterAll(page) => result = Ok(page),
                     Width::TooWide => break End::TooWide,
@@ -316,21 +280,26 @@ impl<U: Upstream> Fetcher<U> {
     ///
     /// A 500 may be chance as well, so the range is asked for once more before it is halved; if that brings the page, the
     /// walk goes on with it.
-    async fn judge_width(&mut self, range: Range, error: &ApiError, retry_until: Instant, own: &mut Own) -> Width {
+    async fn judge_width(&mut self, ask: Ask, tries: Tries, error: &ApiError, own: &mut Own) -> Width {
+        let Ask { range, half, retry_until, .. } = ask;
         if range.width() <= NARROWEST || !error.may_be_too_wide() {
             return Width::Fine;
         }
         let minute = Range::new(range.start, range.start + NARROWEST);
         // A minute that fails otherwise (a limit, a refusal, no connection) says nothing about the width.
-        if self.request(minute, 1, retry_until, own).await.is_err() {
+        if self.request(minute, 1, tries, retry_until, own).await.is_err() {
             return Width::Fine;
         }
         if matches!(error, ApiError::ServerError { .. })
-            && let Ok(page) = self.request(range, 1, Instant::now(), own).await
+            && let Ok(page) = self.request(range, 1, Tries::Few, retry_until, own).await
         {
             return Width::FineAfterAll(page);
         }
-        info!(%range, %error, "the range is too wide for the upstream and is halved");
+        if half {
+            debug!(%range, %error, "a half fails as the whole did and is halved again");
+        } else {
+            info!(%range, %error, "a range fails where a minute of it does not, and is halved");
+        }
         Width::TooWide
     }
 
@@ -338,6 +307,7 @@ impl<U: Upstream> Fetcher<U> {
         &mut self,
         range: Range,
         page: u32,
+        tries: Tries,
         retry_until: Instant,
         own: &mut Own,
     ) -> Result<Page, ApiError> {
@@ -378,7 +348,11 @@ impl<U: Upstream> Fetcher<U> {
                 self.silent_until = Some(until);
             }
             attempt += 1;
-            if !error.is_retryable() || attempt == ATTEMPTS || Instant::now() + wait > retry_until {
+            let enough = match tries {
+                Tries::All => attempt == ATTEMPTS,
+                Tries::Few => attempt == ATTEMPTS || error.is_of_one_page() || error.may_be_too_wide(),
+            };
+            if !error.is_retryable() || enough || Instant::now() + wait > retry_until {
                 return Err(error);
             }
             debug!(%range, page, %error, attempt, ?wait, "a request failed and is repeated");
@@ -386,6 +360,15 @@ impl<U: Upstream> Fetcher<U> {
             own.api_retries += 1;
         }
     }
+}
+
+/// Scheme, host and port of where this one asks.
+fn origin<U: Upstream>(upstream: &U) -> Option<&str> {
+    let (url, _) = upstream.place();
+    let url = url?;
+    let host = url.find("://").map_or(0, |scheme| scheme + 3);
+    let path = url[host..].find('/').map_or(url.len(), |path| host + path);
+    Some(&url[..path])
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -4,6 +4,7 @@
 //! committed and published by itself, so a poll that fails half-way keeps what it learnt.
 
 mod fetch;
+mod forget;
 mod keep;
 #[cfg(test)]
 mod model;
@@ -16,6 +17,7 @@ mod stages;
 mod tests;
 mod traces;
 mod update;
+mod upstream;
 mod walks;
 
 use std::collections::BTreeSet;
@@ -24,25 +26,25 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tracing::{error, info};
 
 use crate::clock::Clock;
 use crate::domain::label::PollResult;
 use crate::domain::ledger::Ledger;
 use crate::domain::plan::{Clocks, Plan};
 use crate::domain::snapshot::{Checkpoint, Own, Snapshot};
-use crate::domain::time::UnixMillis;
+use crate::domain::time::{Range, UnixMillis};
 use crate::jelou::Budget;
 use crate::store::Store;
 use crate::streak::Streak;
 use fetch::Fetcher;
-pub use fetch::Upstream;
+pub use forget::Silence;
 use keep::{Keeper, Shown};
 use report::Failure;
 pub use report::PollError;
 use rest::REFUSALS;
 pub use traces::Traces;
 pub use update::{Update, Updates};
+pub use upstream::Upstream;
 
 /// The share of the interval in which a poll begins walks for the sake of the data.
 const WORK_SHARE: f64 = 0.8;
@@ -81,6 +83,8 @@ pub struct Parts<U> {
     pub account: Arc<str>,
     /// The checkpoint, if state is to outlive the process.
     pub store: Option<Store>,
+    /// Which pairs are to be forgotten, if counting goes on from a checkpoint.
+    pub silence: Option<Silence>,
     /// Where it tells of its work.
     pub traces: Traces,
 }
@@ -95,6 +99,12 @@ pub struct Poller<U> {
     own: Own,
     account: Arc<str>,
     keeper: Keeper,
+    /// Until pairs have been forgotten, once in a process.
+    silence: Option<Silence>,
+    /// The rest of a stretch that the last poll had no time for.
+    left_over: Option<Range>,
+    /// When the clocks were last found not to agree, and what the later one showed then.
+    apart: Option<(Instant, UnixMillis)>,
     /// What was committed last.
     shown: Shown,
     /// Rows on a full page: what was asked for, or less if the upstream gives less.
@@ -134,7 +144,8 @@ struct Deadlines {
 impl<U: Upstream> Poller<U> {
     /// A poller, and where its snapshots appear; the first one is there at once.
     pub fn new(settings: PollerSettings, parts: Parts<U>) -> (Self, watch::Receiver<Arc<Snapshot>>) {
-        let Parts { upstream, budget, clock, jitter, mut ledger, plan, mut own, account, store, traces } = parts;
+        let Parts { upstream, budget, clock, jitter, mut ledger, plan, mut own, account, store, silence, traces } =
+            parts;
         let now = clock.now();
         own.checkpoint = store.is_some().then(Checkpoint::default);
         let shown = Shown { conversations: ledger.show(now), tallies: ledger.tallies().clone() };
@@ -149,6 +160,9 @@ impl<U: Upstream> Poller<U> {
             own,
             account,
             keeper: Keeper::new(store),
+            silence,
+            left_over: None,
+            apart: None,
             shown,
             page_rows: settings.page_size,
             slice_credit: 0.0,
@@ -213,10 +227,14 @@ impl<U: Upstream> Poller<U> {
         self.own.last_poll = Some(self.clock.now());
         self.ledger.begin_poll();
 
+        // One range that always fails must not keep all the others from being read.
+        let goes_on = |result: &Result<(), PollError>| result.as_ref().err().is_none_or(PollError::is_of_one_range);
         let mut result = self.read_newest_first(deadlines).await;
-        let newest_read = result.is_ok();
-        if newest_read {
-            result = self.read_unsettled(deadlines).await;
+        let mut upstream_answers = goes_on(&result);
+        if upstream_answers {
+            let unsettled = self.read_unsettled(deadlines).await;
+            upstream_answers = goes_on(&unsettled);
+            result = result.and(unsettled);
         }
         // What the walks taught the plan has to be kept, too, before the poll may be called a success.
         let result = result.and_then(|()| self.publish());
@@ -238,8 +256,7 @@ impl<U: Upstream> Poller<U> {
         let (url, proxy) = refused.map(|_| upstream.place()).unwrap_or_default();
         let told = result.as_ref().map_err(|error| Failure { error, hint: hint.as_deref(), url, proxy });
         report::log(&self.own, &work, told, began.elapsed(), &mut self.failures);
-        // One old range that always fails must not keep all the others from being read.
-        if newest_read && result.as_ref().err().is_none_or(PollError::is_of_one_range) {
+        if upstream_answers && goes_on(&result) {
             self.slow_work_remembered(deadlines).await;
         }
         self.ledger.end_poll();
@@ -257,33 +274,6 @@ impl<U: Upstream> Poller<U> {
             let passed = i64::try_from((now - before).as_millis()).unwrap_or(i64::MAX);
             if local.since(local_before).saturating_sub(passed).abs() > STEP {
                 self.own.clock_offset = None;
-            }
-        }
-    }
-
-    /// Lets go of what has passed the horizon. The upstream has just told its time, if it ever does.
-    fn let_go(&mut self) {
-        let clocks = self.clocks();
-        if self.ledger.is_counting() {
-            let lost = self.plan.give_up_old_gaps(clocks.earlier());
-            if lost > 0 {
-                self.own.abandoned += u64::try_from(lost * 1000).unwrap_or_default();
-                error!(
-                    lost = ?Duration::from_secs(lost.unsigned_abs()),
-                    "conversations that started in this time were never read: it has passed poll.horizon"
-                );
-            }
-        }
-        if let Some(horizon) = self.plan.forget_before(clocks) {
-            let forgotten = self.ledger.forget_before(horizon);
-            if let Some(floor) = forgotten.floor {
-                self.plan.raise_floor(floor);
-            }
-            if forgotten.unsettled > 0 {
-                info!(
-                    conversations = forgotten.unsettled,
-                    "unsettled conversations have passed poll.horizon and are asked for no longer"
-                );
             }
         }
     }

@@ -44,7 +44,8 @@ impl PollError {
             | Self::Silenced { .. }
             | Self::Company(_)
             | Self::Commit(_)
-            | Self::InitialRange => self.to_string(),
+            | Self::InitialRange
+            | Self::Future { .. } => self.to_string(),
         };
         let more =
             if why == self.to_string() { "" } else { "; what of the API's own words may be shown is in the log" };

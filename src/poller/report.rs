@@ -10,7 +10,7 @@ use crate::domain::history::Work;
 use crate::domain::label::{RecordResult, WalkResult};
 use crate::domain::ledger::ForeignCompany;
 use crate::domain::snapshot::Own;
-use crate::domain::time::Range;
+use crate::domain::time::{Range, UnixMillis};
 use crate::jelou::ApiError;
 use crate::store::StoreError;
 use crate::streak::{News, Streak, likeness};
@@ -48,6 +48,11 @@ pub enum PollError {
     Commit(StoreError),
     /// The initial range could not be read completely.
     InitialRange,
+    /// All that may be asked for lies in the future.
+    Future {
+        /// The first second that may be asked for.
+        begins: i64,
+    },
 }
 
 impl PollError {
@@ -65,6 +70,7 @@ impl PollError {
             Self::Company(_) => "foreign_company",
             Self::Commit(_) => "commit",
             Self::InitialRange => "initial_range",
+            Self::Future { .. } => "clock",
         }
     }
 
@@ -95,7 +101,19 @@ impl PollError {
         match self {
             Self::Api { error, .. } => error.is_of_one_page(),
             Self::Stretch { .. } | Self::Incomplete { .. } => true,
-            Self::Silenced { .. } | Self::Company(_) | Self::Commit(_) | Self::InitialRange => false,
+            Self::Silenced { .. } | Self::Company(_) | Self::Commit(_) | Self::InitialRange | Self::Future { .. } => {
+                false
+            }
+        }
+    }
+
+    /// The same where others have just been answered: then a refusal or no answer may be due to what was asked for, too.
+    pub(super) const fn may_be_of_one_range(&self) -> bool {
+        match self {
+            Self::Api { error, .. } => {
+                matches!(error, ApiError::InvalidRequest { .. } | ApiError::Timeout { .. }) || error.is_of_one_page()
+            }
+            other => other.is_of_one_range(),
         }
     }
 }
@@ -123,6 +141,12 @@ impl fmt::Display for PollError {
                 write!(f, "{error}; what was kept before is still served, and the next poll tries again")
             }
             Self::InitialRange => f.write_str("the initial range (poll.initial_lookback) could not be read completely"),
+            Self::Future { begins } => write!(
+                f,
+                "reading begins at {}, which is still to come: this machine's clock or the API's is behind, or was ahead when \
+                 that was settled; nothing can be read before. Set this machine's clock right (NTP)",
+                UnixMillis::from_seconds(*begins)
+            ),
         }
     }
 }

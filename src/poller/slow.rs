@@ -4,7 +4,7 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::{Deadlines, PollError, Poller, Upstream};
-use crate::domain::plan::Slice;
+use crate::domain::plan::{Slice, SliceEnd};
 use crate::streak::News;
 
 /// The share of the request budget that catch-up and sweep may take.
@@ -41,7 +41,12 @@ impl<U: Upstream> Poller<U> {
         let result = self.read(slice.range, false, retry_until).await;
         let cost = self.asked() - asked;
         self.slice_credit -= cost as f64;
-        let swept = self.plan.slice_walked(slice, result.is_ok(), cost, self.clocks_since(began));
+        let end = match &result {
+            Ok(()) => SliceEnd::Complete,
+            Err(error) if error.may_be_of_one_range() => SliceEnd::Unreadable,
+            Err(_) => SliceEnd::Interrupted,
+        };
+        let swept = self.plan.slice_walked(slice, end, cost, self.clocks_since(began));
         if swept {
             self.own.last_sweep = Some(self.clock.now());
         }

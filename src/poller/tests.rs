@@ -22,6 +22,9 @@ use crate::domain::reading::{Page, Row};
 use crate::domain::time::{Range, UnixMillis};
 use crate::jelou::ApiError;
 
+mod clocks;
+mod poison;
+
 /// When the tests begin, Unix time.
 const BEGIN: i64 = 1_700_000_000;
 const HOUR: i64 = 3600;
@@ -57,6 +60,8 @@ struct World {
     widest: Option<i64>,
     /// A page that cannot be read: of the ranges that begin in this one.
     poison: Option<Range>,
+    /// A record that no answer survives: every range in which this second lies fails.
+    poisonous: Option<i64>,
     /// Ranges that begin in this one are refused.
     refused_range: Option<Range>,
     /// A page that is refused whatever the range.
@@ -69,6 +74,7 @@ struct World {
 struct Fake {
     world: Arc<Mutex<World>>,
     clock: PausedClock,
+    url: &'static str,
 }
 
 impl Fake {
@@ -94,6 +100,9 @@ impl Upstream for Fake {
         if world.widest.is_some_and(|widest| range.width() > widest) {
             return Err(ApiError::InvalidRequest { status: 422, message: None });
         }
+        if world.poisonous.is_some_and(|second| range.contains(UnixMillis::from_seconds(second))) {
+            return Err(ApiError::ServerError { status: 500, retry_after: None, message: None });
+        }
         if world.poison.is_some_and(|poison| poison.contains(UnixMillis::from_seconds(range.start))) {
             return Err(ApiError::ServerError { status: 503, retry_after: None, message: None });
         }
@@ -116,6 +125,10 @@ impl Upstream for Fake {
 
     fn credentials_changed(&self) -> bool {
         self.world().secret_changed
+    }
+
+    fn place(&self) -> (Option<&str>, Option<&str>) {
+        (Some(self.url), None)
     }
 }
 
@@ -156,7 +169,8 @@ impl Bench {
     /// A poller of once a minute, 2 requests a second, that looks back so many hours and counts what it finds.
     fn new(lookback: i64, records: Vec<Conversation>) -> (Self, Poller<Fake>) {
         let clock = PausedClock(Instant::now());
-        let fake = Fake { world: Arc::new(Mutex::new(World { records, ..World::default() })), clock };
+        let world = World { records, ..World::default() };
+        let fake = Fake { world: Arc::new(Mutex::new(world)), clock, url: "https://api.test/conversations" };
         let off = Arc::new(AtomicI64::new(0));
         let layout = Arc::new(Layout::new([60_000, 300_000], 3));
         let ledger = LedgerSettings {
@@ -169,7 +183,13 @@ impl Bench {
             stale_after: 900_000,
             count_initial: true,
         };
-        let plan = PlanSettings { interval: 60, overlap: 600, horizon: 7 * 24 * HOUR, sweep_interval: 6 * HOUR };
+        let plan = PlanSettings {
+            interval: 60,
+            overlap: 600,
+            horizon: 7 * 24 * HOUR,
+            sweep_interval: 6 * HOUR,
+            initial_lookback: lookback * HOUR,
+        };
         let initial = BEGIN - lookback * HOUR;
         let parts = Parts {
             upstream: fake.clone(),
@@ -181,6 +201,7 @@ impl Bench {
             own: Own::new(clock.now(), "", 300_000, 60_000),
             account: "default".into(),
             store: None,
+            silence: None,
             traces: Traces::off(),
         };
         let settings = PollerSettings { interval: Duration::from_secs(60), requests_per_second: 2.0, page_size: 50 };
@@ -676,7 +697,13 @@ fn other_settings(upstream: Option<Fake>) -> Update<Fake> {
             stale_after: 900_000,
             count_initial: false,
         },
-        plan: PlanSettings { interval: 5, overlap: 60, horizon: 24 * HOUR, sweep_interval: HOUR },
+        plan: PlanSettings {
+            interval: 5,
+            overlap: 60,
+            horizon: 24 * HOUR,
+            sweep_interval: HOUR,
+            initial_lookback: HOUR,
+        },
         upstream,
         changed: ["poll.interval"].into(),
     }
@@ -723,4 +750,21 @@ async fn settings_that_say_nothing_of_the_api_do_not_end_the_silence_after_refus
     bench.until(|snapshot| snapshot.own.polls.get(PollResult::Failure) >= 9).await;
     let took = bench.fake.clock.0.elapsed() - slow;
     assert!(took <= Duration::from_secs(10), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn retry_after_is_the_silence_of_who_asked_for_it() {
+    for (url, waits) in [("https://api.test/other", true), ("https://other.test/conversations", false)] {
+        let (mut bench, poller) = Bench::new(1, vec![active("a", -10)]);
+        let updates = poller.updates();
+        tokio::spawn(poller.run());
+        bench.polls(1).await;
+        bench.fake.world().faults.push_back(ApiError::RateLimited { retry_after: Some(Duration::from_secs(3600)) });
+        bench.until(|snapshot| !snapshot.own.up && snapshot.own.polls.total() > 1).await;
+        let since = bench.fake.clock.0.elapsed();
+        updates.put(other_settings(Some(Fake { url, ..bench.fake.clone() })));
+        bench.until(|snapshot| snapshot.own.up).await;
+        let took = bench.fake.clock.0.elapsed() - since;
+        assert_eq!(took > Duration::from_secs(3000), waits, "{url}: {took:?}");
+    }
 }

@@ -84,6 +84,7 @@ impl<U: Upstream> Poller<U> {
         if upstream.is_some() {
             // It may be another server's clock now, and another zone.
             self.own.clock_offset = None;
+            self.apart = None;
             self.zone_said = false;
         }
         // What failed before is told anew, should it go on.

@@ -1,34 +1,79 @@
 //! Walks: a range is read, folded, committed and published, in parts where the upstream cannot answer it whole.
 
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
-use super::fetch::End;
+use super::fetch::{Ask, End};
 use super::{PollError, Poller, Upstream};
 use crate::domain::conversation::LONGEST_LABEL;
 use crate::domain::label::WalkResult;
 use crate::domain::ledger::Walked;
-use crate::domain::plan::NARROWEST;
+use crate::domain::plan::halves;
 use crate::domain::reading::{Rejected, Row};
-use crate::domain::time::Range;
+use crate::domain::time::{Range, UnixMillis};
+
+/// A part of a range that is walked.
+struct Part {
+    range: Range,
+    /// Of what it is a half, if that was too wide.
+    half: Option<(Half, Range)>,
+}
+
+#[derive(Clone, Copy)]
+enum Half {
+    First,
+    Second,
+}
 
 impl<U: Upstream> Poller<U> {
     /// Walks a range, in parts if need be, and folds and publishes what each walk brought.
     pub(super) async fn read(&mut self, range: Range, narrow: bool, retry_until: Instant) -> Result<(), PollError> {
-        let mut parts = self.plan.parts(range);
-        parts.reverse();
+        self.read_parts(range, narrow, retry_until, None).await
+    }
+
+    /// The same, but that no other part is begun after `until`: what is left then is left over for the next poll.
+    pub(super) async fn read_until(&mut self, range: Range, narrow: bool, until: Instant) -> Result<(), PollError> {
+        self.read_parts(range, narrow, until, Some(until)).await
+    }
+
+    async fn read_parts(
+        &mut self,
+        range: Range,
+        narrow: bool,
+        retry_until: Instant,
+        stop: Option<Instant>,
+    ) -> Result<(), PollError> {
+        let mut parts = vec![Part { range, half: None }];
+        let mut first_halves = Vec::new();
         let mut failure = None;
-        while let Some(part) = parts.pop() {
+        let mut first = true;
+        while let Some(Part { range: part, half }) = parts.pop() {
+            // What was found out by one part holds for the others.
+            let narrower = self.plan.parts(part);
+            if narrower.len() > 1 {
+                parts.extend(narrower.into_iter().rev().map(|range| Part { range, half: None }));
+                continue;
+            }
+            if !std::mem::take(&mut first) && stop.is_some_and(|stop| Instant::now() >= stop) {
+                self.left_over = Some(Range::new(part.start, range.end));
+                return failure.map_or(Ok(()), Err);
+            }
             if let Some(until) = self.fetcher.silent_beyond(retry_until) {
                 return Err(PollError::Silenced { wait: until.saturating_duration_since(Instant::now()) });
             }
-            let (walked, end) = self.fetcher.walk(part, narrow, retry_until, &mut self.own).await;
-            if matches!(end, End::TooWide) {
-                self.plan.too_wide(part);
-                let middle = part.start + (part.width() / 2).max(NARROWEST);
-                parts.push(Range::new(middle.min(part.end), part.end));
-                parts.push(Range::new(part.start, middle.min(part.end)));
+            let ask = Ask { range: part, narrow, half: half.is_some(), retry_until };
+            let (walked, end) = self.fetcher.walk(ask, &mut self.own).await;
+            if let (End::TooWide, Some(halves)) = (&end, halves(part)) {
+                let halves = [Half::First, Half::Second].into_iter().zip(halves);
+                parts.extend(halves.rev().map(|(half, range)| Part { range, half: Some((half, part)) }));
                 continue;
+            }
+            match half {
+                Some(_) if !matches!(end, End::Complete | End::Incomplete) => {}
+                Some((Half::First, whole)) => first_halves.push(whole),
+                // Where one of the halves fails as the whole did, it is something in it that cannot be read.
+                Some((Half::Second, whole)) if first_halves.contains(&whole) => self.plan.too_wide(whole),
+                Some((Half::Second, _)) | None => {}
             }
             self.own.walks.count(match end {
                 End::Complete => WalkResult::Complete,
@@ -52,6 +97,17 @@ impl<U: Upstream> Poller<U> {
                 self.ledger.read_in_parts(range);
                 Ok(())
             }
+        }
+    }
+
+    /// Before anything is counted: the first answer tells the time by which the initial range is meant.
+    fn begin_by_the_clocks(&mut self) {
+        if self.ledger.is_counting() {
+            return;
+        }
+        if let Some(start) = self.plan.begin_by(self.clocks()).map(UnixMillis::from_seconds) {
+            self.ledger.begin_by(start);
+            info!(%start, "the initial range begins earlier: the local clock was ahead");
         }
     }
 
@@ -79,6 +135,7 @@ impl<U: Upstream> Poller<U> {
     }
 
     fn fold(&mut self, walked: &Walked) -> Result<(), PollError> {
+        self.begin_by_the_clocks();
         if let Some(rows) = walked.rows_on_a_full_page() {
             self.page_rows = rows;
         }

@@ -13,7 +13,8 @@ use crate::domain::reading::{Page, Row};
 use crate::domain::time::{Range, UnixMillis};
 
 const NOW: i64 = 1_700_000_000;
-const PLAN: PlanSettings = PlanSettings { interval: 60, overlap: 600, horizon: 86_400, sweep_interval: 3600 };
+const PLAN: PlanSettings =
+    PlanSettings { interval: 60, overlap: 600, horizon: 86_400, sweep_interval: 3600, initial_lookback: 3600 };
 
 /// A value is refused, or what was read of it is what is written and read again, and the exporter can go on with it.
 /// The first byte says what kind of value the rest is.
@@ -211,7 +212,7 @@ fn world() -> (Ledger, Plan) {
     let pages =
         vec![Page { rows: (0..40).map(conversation).collect(), total: None, sent_at: at(NOW), server_date: None }];
     ledger.fold(&Walked { range, narrow: false, complete: true, pages }).expect("one company");
-    plan.newest_read(range, clocks);
+    plan.newest_read(&[range], clocks, true);
     ledger.draw_zero_line(at(NOW));
     ledger.end_poll();
     (ledger, plan)

@@ -48,7 +48,8 @@ fn settings() -> LedgerSettings {
     }
 }
 
-const PLAN: PlanSettings = PlanSettings { interval: 60, overlap: 600, horizon: 86_400, sweep_interval: 3600 };
+const PLAN: PlanSettings =
+    PlanSettings { interval: 60, overlap: 600, horizon: 86_400, sweep_interval: 3600, initial_lookback: 3600 };
 
 fn at(second: i64) -> UnixMillis {
     UnixMillis::from_seconds(second)
@@ -81,11 +82,12 @@ fn conversation(number: usize, team: &str, reply: Option<u64>) -> Conversation {
 fn poll(ledger: &mut Ledger, plan: &mut Plan, now: i64, readings: Vec<Conversation>) {
     ledger.begin_poll();
     let clocks = Clocks { now: at(now), offset: Some(0) };
-    let range = plan.newest(clocks);
+    let newest = plan.newest(clocks, true);
+    let range = newest[0];
     let rows = readings.into_iter().map(Row::Conversation).collect();
     let pages = vec![Page { rows, total: None, sent_at: at(now), server_date: None }];
     ledger.fold(&Walked { range, narrow: false, complete: true, pages }).unwrap();
-    plan.newest_read(range, clocks);
+    plan.newest_read(&newest, clocks, true);
     ledger.succeed(at(now));
     ledger.end_poll();
 }

@@ -63,7 +63,8 @@ fn poller(config: &Config, clock: Arc<dyn Clock>) -> (Poller<Client>, watch::Rec
     let (now, metrics, poll) = (clock.now(), &config.metrics, &config.poll);
     let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap();
     let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap();
-    let first = now.seconds() - 3600;
+    let lookback = 3600;
+    let first = now.seconds() - lookback;
     let layout = |bounds: &[u64]| Arc::new(Layout::new(bounds.iter().copied(), metrics.schema));
     let ledger = LedgerSettings {
         reply: layout(&metrics.reply_bounds),
@@ -80,6 +81,7 @@ fn poller(config: &Config, clock: Arc<dyn Clock>) -> (Poller<Client>, watch::Rec
         overlap: seconds(poll.overlap),
         horizon: seconds(poll.horizon),
         sweep_interval: seconds(poll.sweep_interval),
+        initial_lookback: lookback,
     };
     let parts = Parts {
         upstream: Client::new(&config.api, Arc::clone(&clock)).unwrap(),
@@ -91,6 +93,7 @@ fn poller(config: &Config, clock: Arc<dyn Clock>) -> (Poller<Client>, watch::Rec
         own: Own::new(now, "", millis(metrics.reply_target), millis(poll.interval)),
         account: "acme".into(),
         store: None,
+        silence: None,
         traces: Traces::off(),
     };
     let interval = Duration::from_millis(100);

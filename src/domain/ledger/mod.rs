@@ -237,6 +237,13 @@ impl Ledger {
         self.recent.settle(now, self.settings.recent_window, self.pairs.table().len(), &self.entries);
     }
 
+    /// The initial range begins earlier than was thought.
+    pub fn begin_by(&mut self, initial_start: UnixMillis) {
+        if self.zero_line.is_none() {
+            self.series_start = self.series_start.min(initial_start);
+        }
+    }
+
     /// The initial range has been walked completely: counting begins (rule **zero-line**).
     pub fn draw_zero_line(&mut self, now: UnixMillis) {
         if self.zero_line.is_some() {
@@ -308,11 +315,6 @@ impl Ledger {
         let unsettled = self.unsettled.iter().filter_map(|(_, slot)| self.entries.get(*slot));
         let in_use = unsettled.map(|entry| entry.pair).collect();
         self.pairs.forget(silent_since, &in_use, owed)
-    }
-
-    /// The pairs that [`Ledger::forget_pairs`] dropped since this was last asked: whoever showed them says so.
-    pub fn take_forgotten(&mut self) -> Vec<Arc<Pair>> {
-        self.pairs.take_forgotten()
     }
 
     /// Drops what was listed last by a range that ended before `horizon` (rules **aged out**, **floor**).

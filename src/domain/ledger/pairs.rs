@@ -61,8 +61,6 @@ pub(super) struct Pairs {
     overflow: Option<PairId>,
     /// What differs from what is kept.
     changed: BTreeSet<PairId>,
-    /// Those that were dropped, until somebody asks.
-    forgotten: Vec<Arc<Pair>>,
     most: usize,
     reply: Arc<Layout>,
     duration: Arc<Layout>,
@@ -70,8 +68,8 @@ pub(super) struct Pairs {
 
 impl Pairs {
     pub(super) fn new(most: usize, reply: Arc<Layout>, duration: Arc<Layout>) -> Self {
-        let (table, by_labels, bots, changed, forgotten) = Default::default();
-        Self { table, live: 0, by_labels, bots, overflow: None, changed, forgotten, most, reply, duration }
+        let (table, by_labels, bots, changed) = Default::default();
+        Self { table, live: 0, by_labels, bots, overflow: None, changed, most, reply, duration }
     }
 
     /// The pairs that were kept, under the bounds of today. None is evicted, whatever the cap.
@@ -220,7 +218,6 @@ impl Pairs {
         for (known, id) in self.table.iter_mut().zip((0..).map(PairId)) {
             let Known::Live(pair) = known else { continue };
             if pair.last_event < silent_since && !in_use.contains(&id) && !owed(pair) {
-                self.forgotten.push(Arc::clone(pair));
                 *known = Known::Forgotten(pair.labels.clone());
                 self.changed.insert(id);
                 forgotten += 1;
@@ -228,11 +225,6 @@ impl Pairs {
         }
         self.live -= forgotten;
         forgotten
-    }
-
-    /// The pairs that were dropped since this was last asked.
-    pub(super) fn take_forgotten(&mut self) -> Vec<Arc<Pair>> {
-        std::mem::take(&mut self.forgotten)
     }
 
     /// Makes sure that every pair of this pair's bot has a counter for the origin.

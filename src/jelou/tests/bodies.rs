@@ -50,7 +50,7 @@ fn documented() -> Conversation {
 
 #[test]
 fn the_documented_example() {
-    let expected = Decoded { rows: vec![Row::Conversation(documented())], total: Some(61), limit: Some(1) };
+    let expected = Decoded { rows: vec![Row::Conversation(documented())], total: Some(61) };
     assert_eq!(read(DOCUMENTED), Ok(expected));
 }
 

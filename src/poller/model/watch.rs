@@ -32,6 +32,8 @@ pub(super) struct Watch {
     between_walks: bool,
     /// A range whose first page failed as it does when the range is too wide, and whether a minute of it was answered.
     failed_first: Option<(Range, bool)>,
+    /// When the process that lives was first answered.
+    answered_first: Option<i64>,
     poll: u64,
     last: Option<Arc<Snapshot>>,
     /// When the last commit was that succeeded, if one failed after it and none is known to have succeeded since.
@@ -46,8 +48,13 @@ pub(super) struct Watch {
     left: (u64, u64),
     /// When there were publications.
     published_at: BTreeSet<UnixMillis>,
-    /// Since when everything is read, by the local clock when the state was made.
+    /// Since when everything is read: by the local clock when the state was made, or by the upstream's when it first
+    /// answered, if that was behind.
     pub(super) reading_since: i64,
+    /// The same by the local clock alone.
+    made_since: i64,
+    /// Reading begins no earlier: what was found out of the upstream's clock may have been lost in a crash, or not.
+    reading_since_at_least: i64,
     /// Ranges in which records went away under a walk: such a walk may be taken for a complete one.
     shaky: Vec<Range>,
     /// Up to which start records may have been given up or forgotten.
@@ -69,6 +76,7 @@ impl Watch {
             walks: Vec::new(),
             between_walks: true,
             failed_first: None,
+            answered_first: None,
             poll: 0,
             last: None,
             uneven: None,
@@ -78,6 +86,8 @@ impl Watch {
             left: (0, 0),
             published_at: BTreeSet::new(),
             reading_since: 0,
+            made_since: 0,
+            reading_since_at_least: 0,
             shaky: Vec::new(),
             forgotten: i64::MIN,
             horizon: i64::MIN,
@@ -121,14 +131,19 @@ impl Watch {
         if restored {
             self.books = self.possible_books();
             self.books.iter_mut().for_each(|book| book.go_on(settings));
+            if self.shown.is_empty() {
+                self.reading_since = self.made_since;
+            }
         } else {
             if self.ever_committed {
                 self.complain(now, "what was committed is gone".to_owned());
             }
             self.books = vec![Book::new(settings.clone())];
-            self.reading_since = local.seconds() - i64::try_from(settings.lookback).unwrap();
+            self.made_since = local.seconds() - i64::try_from(settings.lookback).unwrap();
+            (self.reading_since, self.reading_since_at_least) = (self.made_since, self.made_since);
         }
         self.walks.clear();
+        self.answered_first = None;
         (self.between_walks, self.uneven, self.failed_first, self.fresh) = (true, None, None, true);
         self.last = None;
     }
@@ -157,6 +172,9 @@ impl Watch {
             let what = answer.as_ref().map_or_else(|error| format!("{error:?}"), told);
             format!("{range} page {page}: {what}")
         });
+        if answer.is_ok() {
+            self.answered_first.get_or_insert(now);
+        }
         match answer {
             Err(error) => {
                 let may_be_too_wide = matches!(
@@ -221,6 +239,9 @@ impl Watch {
         if last.as_ref().is_none_or(|last| last.own.last_poll != snapshot.own.last_poll) {
             self.poll += 1;
         }
+        if !self.walks.is_empty() && last.as_ref().is_none_or(|last| last.conversations.is_none()) {
+            self.note_begin(now);
+        }
         let failures = |snapshot: &Snapshot| snapshot.own.checkpoint.map_or(0, |checkpoint| checkpoint.failures);
         let failed = failures(snapshot) > last.as_ref().map_or(0, |last| failures(last));
         self.note(now, || {
@@ -244,6 +265,19 @@ impl Watch {
         self.check_series(snapshot, last.as_deref(), even, now)?;
         self.check_moments(snapshot, last.as_deref(), even)?;
         self.check_complete(snapshot, last.as_deref(), now)
+    }
+
+    /// The upstream has answered before counting began, at the latest now and since the publication before at the earliest.
+    fn note_begin(&mut self, now: i64) {
+        if !self.history.listing.dated {
+            return;
+        }
+        let lookback = i64::try_from(self.settings.lookback).unwrap();
+        // By the local clock, if that is behind.
+        let furthest_behind = self.history.clock.iter().map(|(_, off)| *off).min().unwrap_or(0).min(0);
+        let first = self.answered_first.unwrap_or(now) + furthest_behind;
+        self.reading_since_at_least = self.reading_since_at_least.min(first / 1000 - 1 - lookback);
+        self.reading_since = self.reading_since.min(now / 1000 + 1 - lookback);
     }
 
     /// What may be on the disk: what was committed, and the walks since, up to any of them.
@@ -321,9 +355,11 @@ impl Watch {
         // The start of a new series, where it can be told to the millisecond.
         let first = self.shown.is_empty() && last.is_none_or(|last| last.conversations.is_none());
         let start = match last {
-            Some(_) if first && self.settings.count_initial => Some(UnixMillis(self.reading_since * 1000)),
-            Some(_) if first && even => Some(snapshot.taken_at),
-            Some(last) if even => Some(last.taken_at),
+            Some(_) if first && self.settings.count_initial => {
+                Some(self.reading_since_at_least * 1000..=self.reading_since * 1000)
+            }
+            Some(_) if first && even => Some(snapshot.taken_at.0..=snapshot.taken_at.0),
+            Some(last) if even => Some(last.taken_at.0..=last.taken_at.0),
             _ => None,
         };
         for pair in &conversations.pairs {
@@ -333,7 +369,7 @@ impl Watch {
                 continue;
             }
             series::check(before.map(|pair| &**pair), pair, |at| {
-                start.map_or_else(|| first || self.published_at.contains(&at), |start| start == at)
+                start.as_ref().map_or_else(|| first || self.published_at.contains(&at), |start| start.contains(&at.0))
             })
             .map_err(|what| format!("{labels:?} {what}"))?;
             self.shown.insert(labels, Arc::clone(pair));

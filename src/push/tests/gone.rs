@@ -44,7 +44,7 @@ async fn a_delta_tells_so_too() {
     let mut first = sample::with_pairs([sample::pair("b", "t")]);
     first.conversations.as_mut().unwrap().moments = None;
     let deltas = Some(Deltas::open(None, &first, sample::NOW).unwrap());
-    let mut push = Push::going_on(Past { deltas, roster: Roster::new(&first, Vec::new()) }, options, received);
+    let mut push = Push::going_on(Past { deltas, roster: Roster::new(&first) }, options, received);
     push.publish.send_replace(Arc::new(first));
     // After a restart, before anything is known of the present.
     assert_eq!(gone(&push.next().await).len(), 11);
