@@ -8,18 +8,17 @@
 //! * `gate`: who gets an answer; `passwords`: basic authentication; `bucket`: the rate limit
 //! * `routes`: which answer belongs to which request; `page`: the one for people
 //! * `accept`, `negotiation`: what the client wants, and what it gets
-//! * `cache`: each format encoded once for a snapshot; `pack`: compressed so that a scrape can add what is live
+//! * `cache`: each format encoded once for a snapshot; `pack`: compressed so that a scrape can add what is live; `process`: which
+//!   is part of that
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::body::Body;
 use hyper::{HeaderMap, Method, Response};
-use prometheus::core::Collector as _;
-use prometheus::process_collector::ProcessCollector;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
@@ -44,6 +43,7 @@ mod pack;
 mod page;
 mod passwords;
 mod peers;
+mod process;
 mod routes;
 mod server;
 #[cfg(test)]
@@ -90,8 +90,7 @@ pub struct HttpState {
     cache: cache::Cache,
     page: Arc<page::LastPage>,
     reload: Option<Reload>,
-    /// One reading at a time, short as it is: two at once would both count the seconds that are new.
-    process: Mutex<ProcessCollector>,
+    process: process::Process,
 }
 
 impl HttpState {
@@ -112,7 +111,7 @@ impl HttpState {
             cache: cache::Cache::new(options),
             page: Arc::default(),
             reload: None,
-            process: Mutex::new(ProcessCollector::for_self()),
+            process: process::Process::new(),
         }
     }
 
@@ -138,8 +137,6 @@ impl HttpState {
 
     /// What is encoded anew for each scrape.
     fn fresh(&self, format: Format, snapshot: &Snapshot) -> Vec<u8> {
-        // It reads the kernel's figures anew each time, so a panic before does not spoil it.
-        let process = self.process.lock().unwrap_or_else(PoisonError::into_inner).collect();
-        exposition::fresh(format, self.options, snapshot, &self.live.live(), &process)
+        exposition::fresh(format, self.options, snapshot, &self.live.live(), &self.process.families())
     }
 }

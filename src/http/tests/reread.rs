@@ -135,7 +135,7 @@ async fn what_stays_broken_is_told_again_and_whoever_counts_knows_it_meanwhile()
     let (folder, clock) = (Folder::new(), Arc::new(ManualClock::new(sample::NOW)));
     let path = folder.put("w.yml", &ada());
     let source = Source::looking_every(Duration::ZERO, &path, false, Arc::<ManualClock>::clone(&clock)).unwrap();
-    let told = Arc::<Mutex<Vec<bool>>>::default();
+    let told = Arc::<std::sync::Mutex<Vec<bool>>>::default();
     let source = {
         let told = Arc::clone(&told);
         source.telling(move |holds| told.lock().unwrap().push(holds))
