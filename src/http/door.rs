@@ -65,6 +65,10 @@ impl<'a> Door<'a> {
                 if let Some((stream, address)) = self.lobby.newest(next) {
                     serve(stream, address, place);
                 }
+                // What was spawned last is looked at next, before all that is under way: whoever is alone need not wait.
+                if self.crowd.held(next) == 1 {
+                    break;
+                }
             }
             yield_now().await;
         }
