@@ -67,7 +67,7 @@ impl<'a> Door<'a> {
                 }
                 // What was spawned last is looked at next, before all that is under way: whoever is alone need not wait.
                 if self.crowd.held(next) == 1 {
-                    break;
+                    yield_now().await;
                 }
             }
             yield_now().await;
