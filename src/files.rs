@@ -22,6 +22,9 @@ pub(crate) const AT_A_GLANCE: Duration = Duration::from_secs(2);
 /// one before; a file that answers after all is read at once.
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
 
+/// A file that was put in the place of one that hangs is found after so long at the latest.
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+
 /// What a thread that reads needs: two paths through the standard library.
 const STACK: usize = 128 << 10;
 
@@ -102,7 +105,9 @@ impl Silent {
             Err(RecvTimeoutError::Timeout) => {
                 let mut files = self.files();
                 there.try_recv().unwrap_or_else(|_| {
-                    let pause = files.get(path).map_or(self.first_pause, |silence| silence.pause.saturating_mul(2));
+                    let pause = files
+                        .get(path)
+                        .map_or(self.first_pause, |silence| silence.pause.saturating_mul(2).min(LONGEST_PAUSE));
                     let tried_again = Instant::now().checked_add(pause).unwrap_or_else(Instant::now);
                     files.insert(path.to_owned(), Silence { tried_again, pause });
                     Err(silent())

@@ -12,6 +12,7 @@ use tokio::time::sleep;
 
 use super::crowd::{Crowd, Place};
 use super::drops::Drops;
+use super::limits::LOOK;
 use super::lobby::Lobby;
 use super::peers::Peer;
 use crate::domain::label::HttpDrop;
@@ -49,12 +50,13 @@ impl<'a> Door<'a> {
             let arrived = tokio::select! {
                 biased;
                 // Those who wait in the system's queue are not known to us: the one who should be next may be among them.
-                arrived = unconstrained(std::future::poll_fn(|cx| self.arrivals(cx))) => arrived,
-                () = crowd.changed(), if anybody => Ok(()),
+                arrived = unconstrained(std::future::poll_fn(|cx| self.arrivals(cx))) => Some(arrived),
+                () = crowd.changed(), if anybody => None,
             };
             match arrived {
-                Ok(()) => self.failing = false,
-                Err(error) => self.fails(&error).await,
+                Some(Ok(())) => self.failing = false,
+                Some(Err(error)) => self.fails(&error).await,
+                None => {}
             }
             while let Some(late) = self.lobby.overdue(self.crowd.limits().head) {
                 self.turned_away(late);
@@ -101,12 +103,13 @@ impl<'a> Door<'a> {
         if !std::mem::replace(&mut self.failing, true) {
             tracing::warn!(%error, "HTTP connections cannot be accepted; trying on");
         }
-        if let Some(one) = self.lobby.leaves() {
+        if self.crowd.send_away() {
+            crowded(self.drops);
+            // It takes a moment until that is closed.
+            sleep(LOOK).await;
+        } else if let Some(one) = self.lobby.leaves() {
             self.turned_away(one);
         } else {
-            if self.crowd.send_away() {
-                crowded(self.drops);
-            }
             sleep(ACCEPT_REST).await;
         }
     }

@@ -240,7 +240,8 @@ impl<U: Upstream> Fetcher<U> {
             };
             // The whole has failed at length before its half, and the page before this one before this: trying all of them as
             // long would leave no time for anything else.
-            let tries = if half && number == 1 || skipped > 0 { Tries::Few } else { Tries::All };
+            let is_begin_of_half = half && number == 1 && pages.is_empty();
+            let tries = if is_begin_of_half || skipped > 0 { Tries::Few } else { Tries::All };
             let mut result = self.request(range, number, tries, retry_until, own).await;
             if let Err(error) = &result
                 && pages.is_empty()
@@ -286,13 +287,14 @@ impl<U: Upstream> Fetcher<U> {
             return Width::Fine;
         }
         let minute = Range::new(range.start, range.start + NARROWEST);
-        // A minute that fails otherwise (a limit, a refusal, no connection) says nothing about the width.
+        // A minute that fails otherwise (a limit, a refusal, no connection) says nothing about the width. Where it is not one
+        // record that fails (that is a 500), chance must not decide: a failure of the minute would fail the poll.
+        let is_of_a_record = matches!(error, ApiError::ServerError { .. });
+        let tries = if is_of_a_record { tries } else { Tries::All };
         if self.request(minute, 1, tries, retry_until, own).await.is_err() {
             return Width::Fine;
         }
-        if matches!(error, ApiError::ServerError { .. })
-            && let Ok(page) = self.request(range, 1, Tries::Few, retry_until, own).await
-        {
+        if is_of_a_record && let Ok(page) = self.request(range, 1, Tries::Few, retry_until, own).await {
             return Width::FineAfterAll(page);
         }
         if half {

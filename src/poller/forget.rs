@@ -44,7 +44,8 @@ impl<U: Upstream> Poller<U> {
                 );
             }
         }
-        if clocks.agree()
+        // Where the upstream never tells its time, nothing but the local clock is known.
+        if (clocks.agree() || clocks.offset.is_none())
             && let Some(Silence { longest, told }) = self.silence.take()
         {
             let owed = |pair: &_| told.as_ref().is_some_and(|told| told.owes(pair));

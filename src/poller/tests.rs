@@ -58,6 +58,8 @@ struct World {
     down: Option<ApiError>,
     /// Ranges wider than so many seconds are refused.
     widest: Option<i64>,
+    /// No answer comes in time to ranges that are wider.
+    widest_in_time: Option<i64>,
     /// A page that cannot be read: of the ranges that begin in this one.
     poison: Option<Range>,
     /// A record that no answer survives: every range in which this second lies fails.
@@ -85,9 +87,16 @@ impl Fake {
 
 impl Upstream for Fake {
     async fn conversations(&self, range: Range, page: u32) -> Result<Page, ApiError> {
+        let hangs = self.world().widest_in_time.is_some_and(|widest| range.width() > widest);
+        if hangs {
+            tokio::time::sleep(Duration::from_secs(30)).await;
+        }
         let now = self.clock.now();
         let mut world = self.world();
         world.asked.push((self.clock.0.elapsed(), range, page));
+        if hangs {
+            return Err(ApiError::Timeout { after: Duration::from_secs(30) });
+        }
         if let Some(error) = world.faults.pop_front().or_else(|| world.down.clone()) {
             return Err(error);
         }

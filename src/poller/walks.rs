@@ -66,6 +66,8 @@ impl<U: Upstream> Poller<U> {
             if let (End::TooWide, Some(halves)) = (&end, halves(part)) {
                 let halves = [Half::First, Half::Second].into_iter().zip(halves);
                 parts.extend(halves.rev().map(|(half, range)| Part { range, half: Some((half, part)) }));
+                // To find that out may take all the time there is: with nothing read, the next poll would find it out again.
+                first = true;
                 continue;
             }
             match half {

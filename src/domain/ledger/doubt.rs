@@ -56,8 +56,10 @@ impl Ledger {
         if !beaten {
             entry.settled = false;
             let reopening = Reopening { reading: reading.clone(), place, counting, seen_at };
-            is_changed |= desk.reopening.insert(slot, reopening).is_none();
-            count_unknown(reading, Some(&before), &mut folded.unknown_values);
+            if desk.reopening.insert(slot, reopening).is_none() {
+                is_changed = true;
+                count_unknown(reading, Some(&before), &mut folded.unknown_values);
+            }
         }
         folded.records.count(if is_changed { RecordResult::Changed } else { RecordResult::Unchanged });
         desk.count(reading, entry, folded);

@@ -102,6 +102,8 @@ impl Plan {
             self.caught_up_to = (!slice.sweep).then_some(slice.range.end).or(self.caught_up_to);
         }
         self.slice_width = match end {
+            // What takes so long is interrupted time and again, and begun anew each time.
+            SliceEnd::Interrupted if pages > 2 * SLICE_PAGES => self.slice_width / 2,
             SliceEnd::Interrupted => self.slice_width,
             SliceEnd::Unreadable => self.slice_width / 2,
             SliceEnd::Complete if pages < SLICE_PAGES => self.slice_width * 2,

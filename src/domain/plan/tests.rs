@@ -333,6 +333,14 @@ fn a_sweep_waits_where_the_upstream_fails_as_a_whole() {
 }
 
 #[test]
+fn a_slice_that_is_interrupted_for_its_length_is_made_shorter() {
+    let (mut plan, now) = sweeping();
+    let first = plan.sweep(at(now).now).unwrap();
+    assert!(!plan.slice_walked(first, SliceEnd::Interrupted, 300, at(now)));
+    assert_eq!(plan.sweep(at(now).now).unwrap().range.width(), (first.range.width() / 2).max(NARROWEST));
+}
+
+#[test]
 fn a_sweep_that_was_under_way_when_the_process_ended_may_have_left_something_out() {
     let (mut plan, now) = sweeping();
     plan.sweep(at(now).now).unwrap();

@@ -75,3 +75,20 @@ async fn a_sweep_of_which_every_slice_fails_has_read_nothing() {
     bench.fake.world().poison = None;
     bench.until(|snapshot| snapshot.own.last_sweep.is_some()).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn where_finding_out_the_width_takes_all_the_time_each_poll_reads_something() {
+    let (bench, mut poller) = Bench::new(24, history(100, 24));
+    poller.poll(poller.deadlines(Instant::now())).await.unwrap();
+    bench.fake.world().widest_in_time = Some(1800);
+    let mut rest = Range::new(BEGIN - 6 * HOUR, BEGIN - HOUR);
+    for _ in 0..50 {
+        advance(Duration::from_secs(60)).await;
+        let deadlines = poller.deadlines(Instant::now());
+        poller.read_until(rest, false, deadlines.work).await.unwrap();
+        let Some(left_over) = poller.take_left_over() else { return };
+        assert!(left_over.start > rest.start, "{left_over} after {rest}");
+        rest = left_over;
+    }
+    panic!("{rest} is still left");
+}
