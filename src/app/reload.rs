@@ -187,7 +187,11 @@ impl Reloader {
                 Arc::clone(&self.running).lock_owned().await
             }
         };
-        let _ = self.attempt(running).await;
+        // A signal gets no answer but the log's, also where nothing has changed, which is not logged otherwise.
+        let nothing = Done { changed: Vec::new(), web_changed: false }.to_string();
+        if self.attempt(running).await.is_ok_and(|said| said == nothing) {
+            info!("{nothing}");
+        }
     }
 
     async fn attempt(self: &Arc<Self>, mut running: OwnedMutexGuard<Running>) -> Result<String, NotReloaded> {

@@ -33,7 +33,9 @@ pub(super) fn wrapped(text: &str) -> String {
 pub(super) fn completions(shell: Shell) -> String {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut parser(), NAME, &mut script);
-    String::from_utf8_lossy(&script).into_owned()
+    let script = String::from_utf8_lossy(&script).into_owned();
+    // For bash it takes the hyphen of the name for the border of a subcommand, in one of two places that have to agree.
+    script.replace("jelou__subcmd__exporter", "jelou__exporter")
 }
 
 /// The manual page, in roff.

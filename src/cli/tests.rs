@@ -232,3 +232,14 @@ fn a_configuration_that_cannot_be_used_is_told_whole() {
     "#
     );
 }
+
+#[test]
+fn bash_completes_behind_every_subcommand() {
+    let script = manual::completions(clap_complete::Shell::Bash);
+    let names: Vec<_> =
+        script.lines().filter_map(|line| line.trim().strip_prefix("cmd=\"")?.strip_suffix('"')).collect();
+    assert!(names.iter().any(|name| name.ends_with("simulate")), "{script}");
+    for name in names.iter().filter(|name| !name.is_empty()) {
+        assert!(script.contains(&format!("        {name})\n")), "nothing is known of {name}");
+    }
+}

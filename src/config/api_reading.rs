@@ -85,7 +85,7 @@ fn client_secret(from: &mut Reader<'_>, auth: Option<AuthScheme>) -> Option<Opti
 }
 
 /// A secret without the line end that editors and `echo` leave behind it.
-fn usable_secret(text: &str, auth: Option<AuthScheme>) -> Result<&str, String> {
+pub(crate) fn usable_secret(text: &str, auth: Option<AuthScheme>) -> Result<&str, String> {
     let secret = text.trim_end_matches(['\r', '\n']);
     if secret.trim().is_empty() {
         return Err("it is empty".to_owned());

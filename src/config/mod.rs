@@ -43,6 +43,7 @@ use otel::Standard;
 use reader::Reader;
 
 pub use api::{ApiSettings, AuthScheme, Dialect};
+pub(crate) use api_reading::usable_secret;
 pub use log::{LogFormat, LogSettings};
 pub use metrics::MetricsSettings;
 pub use otlp::{HistogramForm, OtlpCompression, OtlpEndpoint, OtlpProtocol, OtlpSettings, Temporality};

@@ -119,17 +119,23 @@ impl Client {
     /// # Errors
     /// When one does not answer, with its setting: of that one nothing new is known.
     pub async fn look_at_files(&self) -> io::Result<()> {
-        let secret = self.credentials.as_ref().and_then(Credentials::file).map(ToOwned::to_owned);
+        let credentials = self.credentials.as_ref();
+        let secret = credentials.and_then(|known| Some((known.file()?.to_owned(), known.scheme())));
         let certificates = self.transport.files();
         if secret.is_none() && certificates.is_none() {
             return Ok(());
         }
         let look = tokio::task::spawn_blocking(move || {
-            let secret = secret.map(|path| credentials::read(&path, files::AT_A_GLANCE));
+            let secret = secret.map(|(path, scheme)| credentials::read(&path, scheme, files::AT_A_GLANCE));
             (secret, certificates.map(|files| transport::read(&files, files::AT_A_GLANCE)))
         });
         let (secret, certificates) = look.await.map_err(|error| io::Error::other(panics::why(&error)))?;
         let (secret, no_secret) = answered(secret);
+        // Nobody would be told that a file is gone, or holds no secret, before the next start fails.
+        let no_secret = no_secret.or_else(|| match &secret {
+            Some(Err(error)) => Some(io::Error::new(error.kind(), error.to_string())),
+            _ => None,
+        });
         let (certificates, no_certificates) = answered(certificates);
         if let Some(credentials) = &self.credentials {
             credentials.notice(secret);

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use super::client::SetupError;
 use crate::config::api::{ApiSettings, AuthScheme};
 use crate::config::secret::Secret;
+use crate::config::usable_secret;
 use crate::domain::time::UnixMillis;
 use crate::files;
 
@@ -42,8 +43,6 @@ struct Current {
     header: HeaderValue,
     /// When the upstream last accepted them, milliseconds; 0 when it never did.
     accepted_at: AtomicI64,
-    /// What the file held instead when it was last taken over and could not be used.
-    unusable: Option<Secret>,
 }
 
 impl Credentials {
@@ -53,7 +52,7 @@ impl Credentials {
         let (secret, written) = match &file {
             Some(path) => {
                 let refused = |error: io::Error| SetupError::SecretFile { path: path.clone(), kind: error.kind() };
-                let Seen { secret, written } = read(path, files::AT_LENGTH).map_err(refused)?;
+                let Seen { secret, written } = read(path, settings.auth, files::AT_LENGTH).map_err(refused)?;
                 (Some(secret), written)
             }
             None => (settings.client_secret.clone(), None),
@@ -74,14 +73,14 @@ impl Credentials {
         *lock(&self.seen) = seen;
     }
 
-    /// Whether the file held another secret than the one in use, which was not tried in vain yet, or was written anew:
-    /// somebody who writes the same secret once more wants it to be tried. A file that cannot be read holds none.
+    /// Whether the file held another secret than the one in use, or was written anew: somebody who writes the same secret
+    /// once more wants it to be tried. A file that cannot be read, or holds what the start would refuse, holds none.
     ///
     /// The content is compared, too, as it is short and the modification time of a mounted secret is not to be trusted.
     pub(super) fn file_changed(&self) -> bool {
         match &*lock(&self.seen) {
             Some(Ok(seen)) => {
-                self.with(|current| current.has_not_met(&seen.secret)) || seen.written != *lock(&self.written)
+                self.with(|current| current.secret != seen.secret) || seen.written != *lock(&self.written)
             }
             _ => false,
         }
@@ -96,15 +95,12 @@ impl Credentials {
         if self.with(|current| current.secret == secret) {
             return Ok(false);
         }
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(new) = Current::new(&self.id, self.scheme, secret.clone()) {
-            *current = new;
-            return Ok(true);
-        }
-        // Once is enough: as long as the file seems to have changed, a refused upstream is asked at every poll.
-        current.unusable = Some(secret);
-        let what = "the secret has characters that no header can carry";
-        Err(told(path, &io::Error::new(io::ErrorKind::InvalidData, what)))
+        let current = Current::new(&self.id, self.scheme, secret).ok_or_else(|| {
+            let what = "the secret has characters that no header can carry";
+            told(path, &io::Error::new(io::ErrorKind::InvalidData, what))
+        })?;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = current;
+        Ok(true)
     }
 
     /// The upstream has accepted what is in use.
@@ -116,6 +112,11 @@ impl Credentials {
     pub(super) fn accepted_at(&self) -> Option<UnixMillis> {
         let at = self.with(|current| current.accepted_at.load(Ordering::Relaxed));
         (at != 0).then_some(UnixMillis(at))
+    }
+
+    /// How they are sent.
+    pub(super) const fn scheme(&self) -> AuthScheme {
+        self.scheme
     }
 
     /// Where the secret is read from, if from a file.
@@ -162,12 +163,7 @@ impl Current {
         // Owned so, its memory is overwritten when the last copy of the header is dropped.
         let mut header = HeaderValue::from_maybe_shared(Bytes::from_owner(Text(text))).ok()?;
         header.set_sensitive(true);
-        Some(Self { secret, header, accepted_at: AtomicI64::new(0), unusable: None })
-    }
-
-    /// Whether this is neither the secret in use nor the one that could not be used instead.
-    fn has_not_met(&self, secret: &Secret) -> bool {
-        self.secret != *secret && self.unusable.as_ref() != Some(secret)
+        Some(Self { secret, header, accepted_at: AtomicI64::new(0) })
     }
 }
 
@@ -189,12 +185,12 @@ fn told(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("api.client_secret_file {}: {error}", path.display()))
 }
 
-/// The file's text without the line break at its end, waited for no longer than `limit`. An empty file is a secret half
-/// replaced, not an empty secret. An error tells setting and file.
-pub(super) fn read(path: &Path, limit: Duration) -> io::Result<Seen> {
+/// The secret that the file holds, waited for no longer than `limit`; by the same rules as at the start. An empty file is a
+/// secret half replaced, not an empty secret. An error tells setting and file.
+pub(super) fn read(path: &Path, scheme: AuthScheme, limit: Duration) -> io::Result<Seen> {
     let files::Contents { text, written } = files::read(path, limit).map_err(|error| told(path, &error))?;
-    match text.trim_end_matches(['\r', '\n']) {
-        "" => Err(told(path, &io::Error::new(io::ErrorKind::UnexpectedEof, "the file is empty"))),
-        secret => Ok(Seen { secret: Secret::new(secret.to_owned()), written }),
+    match usable_secret(&text, Some(scheme)) {
+        Ok(secret) => Ok(Seen { secret: Secret::new(secret.to_owned()), written }),
+        Err(why) => Err(told(path, &io::Error::new(io::ErrorKind::InvalidData, why))),
     }
 }
