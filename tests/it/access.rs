@@ -154,7 +154,8 @@ fn check_config_reads_the_web_configuration_too() {
 fn a_flood_of_idle_connections_keeps_no_scraper_out() {
     let simulator = quiet();
     let exporter = Exporter::start(&simulator.base_url(), &[]);
-    // More than are let in at once; the oldest were closed by the server, so this process keeps only the newer ones.
+    // More than are let in at once. The oldest were closed by the server, or wait for a place; this process keeps only the
+    // newer ones.
     let (mut idle, kept) = (VecDeque::new(), 700);
     for number in 0..4000 {
         let mut stream = TcpStream::connect(&exporter.address).unwrap();
@@ -172,7 +173,9 @@ fn a_flood_of_idle_connections_keeps_no_scraper_out() {
     }
     let scrape = exporter.scrape();
     let dropped = |reason| scrape.total("jelou_exporter_http_connections_dropped_total", &[("reason", reason)]);
-    assert!(dropped("crowded") + dropped("header_timeout") >= 3000.0);
+    // Those who gave up waiting were not closed by the server.
+    let closed = dropped("crowded") + dropped("header_timeout");
+    assert!(closed >= 500.0, "{closed}");
     // However many there were, the log says it once.
     let said = exporter.program.stderr();
     assert_eq!(said.matches("reason=crowded").count(), 1, "{said}");
