@@ -96,7 +96,7 @@ impl Crowd {
         let asked = Asked::new(link, http2);
         let mut has_room = open < self.limits.answers;
         if !has_room {
-            let sent_away = self.links().send_slow_away(&self.limits);
+            let sent_away = self.links().send_slow_away(link, &self.limits);
             if sent_away {
                 crowded();
             }
@@ -112,9 +112,13 @@ impl Links {
         self.close(|link, _| link.spare(limits, now))
     }
 
-    fn send_slow_away(&mut self, limits: &Limits) -> bool {
+    /// Closes a slow connection for an answer on this one; none of a peer who holds fewer places.
+    fn send_slow_away(&mut self, by: &Arc<Link>, limits: &Limits) -> bool {
         let now = Instant::now();
-        self.close(|link, _| link.spare(limits, now).filter(|(why, _)| *why == Spare::Slow))
+        let peer = self.open.values().find(|(_, link)| Arc::ptr_eq(link, by)).map(|(peer, _)| *peer);
+        let own = peer.map_or(0, |peer| self.held.of(peer));
+        let slow = |link: &Link| link.spare(limits, now).filter(|(why, _)| *why == Spare::Slow);
+        self.close(|link, held| if held < own { None } else { slow(link) })
     }
 
     fn send_away_for(&mut self, peer: Peer, limits: &Limits) -> bool {
@@ -324,5 +328,15 @@ mod tests {
         let _newcomer = enter(2);
         assert!(!is_closed(&kept).await);
         assert_eq!([crowd.held(peer(1)), crowd.held(peer(2))], [1, 2]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_answer_does_not_end_for_a_peer_who_has_more() {
+        let crowd = crowd(9, 2);
+        let [slow, greedy, other] = [1, 2, 2].map(|number| crowd.enter(peer(number), || {}).unwrap());
+        let _its = crowd.admit(&slow.link, false, || {});
+        advance(Duration::from_secs(3)).await;
+        let _theirs = [crowd.admit(&greedy.link, false, || {}), crowd.admit(&other.link, false, || {})];
+        assert!(!is_closed(&slow).await);
     }
 }
