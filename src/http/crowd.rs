@@ -115,8 +115,9 @@ impl Links {
     /// Closes a slow connection for an answer on this one; none of a peer who holds fewer places.
     fn send_slow_away(&mut self, by: &Arc<Link>, limits: &Limits) -> bool {
         let now = Instant::now();
-        let peer = self.open.values().find(|(_, link)| Arc::ptr_eq(link, by)).map(|(peer, _)| *peer);
-        let own = peer.map_or(0, |peer| self.held.of(peer));
+        // One that has been sent away itself is in nobody's place.
+        let Some((peer, _)) = self.open.values().find(|(_, link)| Arc::ptr_eq(link, by)) else { return false };
+        let own = self.held.of(*peer);
         let slow = |link: &Link| link.spare(limits, now).filter(|(why, _)| *why == Spare::Slow);
         self.close(|link, held| if held < own { None } else { slow(link) })
     }
