@@ -9,7 +9,8 @@ use rustix::process::{Resource, getrlimit};
 pub(super) struct Limits {
     /// Connections at once; for one more, the one that has been idle longest is closed.
     pub(super) connections: usize,
-    /// Connections beyond these that are accepted and wait for their place; for one more, the one that has waited longest is closed.
+    /// Connections beyond these that are accepted and wait for their place; for one more, one that has waited longest is closed,
+    /// of the peer of whom most wait.
     pub(super) waiting: usize,
     /// Answers at once that are being made or sent.
     pub(super) answers: usize,

@@ -11,7 +11,7 @@ use super::peers::Peer;
 /// Those who wait. Whose peer is served least is the next; of one peer the newest.
 ///
 /// Whoever scrapes asks now and then. In a crowd of clients that come back as soon as they were sent away, the system's own
-/// queue would let each of them pass before it. Here a crowd from elsewhere is not in its way at all, and of a crowd from its
+/// queue would let each of them pass before it. Here a crowd from elsewhere does not stand before it, and of a crowd from its
 /// own address those wait in vain who came most often.
 #[derive(Debug)]
 pub(super) struct Lobby<T> {
