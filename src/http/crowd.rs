@@ -60,6 +60,11 @@ impl Crowd {
         Some(self.place(&mut links, peer))
     }
 
+    /// Whether somebody has to leave for one more.
+    pub(super) fn is_full(&self) -> bool {
+        self.links().open.len() >= self.limits.connections
+    }
+
     /// How many places this peer holds.
     pub(super) fn held(&self, peer: Peer) -> usize {
         self.links().held.of(peer)

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{unconstrained, yield_now};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::crowd::{Crowd, Place};
 use super::drops::Drops;
@@ -23,6 +23,14 @@ const ACCEPT_REST: Duration = Duration::from_millis(100);
 /// How many are accepted before it is the turn of others.
 const AT_ONCE: usize = 1024;
 
+/// How many are let in before it is the turn of others.
+const LET_IN_AT_ONCE: usize = 8;
+
+/// Of those who have waited, so many are let in at most where somebody else has to leave for each: one in so long.
+const PACE: Duration = Duration::from_millis(1);
+/// How many of these may be made up for.
+const MADE_UP_FOR: u32 = 8;
+
 /// A connection that was accepted, and from where it came.
 type Arrival = (TcpStream, SocketAddr);
 
@@ -34,24 +42,36 @@ pub(super) struct Door<'a> {
     lobby: Lobby<Arrival>,
     /// The listener that is asked first.
     turn: usize,
+    /// When the next of those who have waited may come in for somebody else.
+    due: Instant,
     failing: bool,
 }
 
 impl<'a> Door<'a> {
     pub(super) fn new(listeners: &'a [TcpListener], crowd: &'a Arc<Crowd>, drops: &'a Drops) -> Self {
-        Self { listeners, crowd, drops, lobby: Lobby::new(crowd.limits().waiting), turn: 0, failing: false }
+        Self {
+            listeners,
+            crowd,
+            drops,
+            lobby: Lobby::new(crowd.limits().waiting),
+            turn: 0,
+            due: Instant::now(),
+            failing: false,
+        }
     }
 
     /// Calls `serve` with each connection that is let in, until the caller stops it.
     pub(super) async fn keep(mut self, mut serve: impl FnMut(TcpStream, SocketAddr, Place)) {
+        let mut pause = false;
         loop {
-            let anybody = !self.lobby.is_empty();
+            let waits = pause && !self.lobby.is_empty();
             let crowd = self.crowd;
             let arrived = tokio::select! {
                 biased;
                 // Those who wait in the system's queue are not known to us: the one who should be next may be among them.
                 arrived = unconstrained(std::future::poll_fn(|cx| self.arrivals(cx))) => Some(arrived),
-                () = crowd.changed(), if anybody => None,
+                () = crowd.changed(), if waits => None,
+                () = std::future::ready(()), if !pause => None,
             };
             match arrived {
                 Some(Ok(())) => self.failing = false,
@@ -61,19 +81,39 @@ impl<'a> Door<'a> {
             while let Some(late) = self.lobby.overdue(self.crowd.limits().head) {
                 self.turned_away(late);
             }
-            // If there is no place for the next, there is none for the others.
-            while let Some(next) = self.lobby.next(|peer| self.crowd.held(peer)) {
-                let Some(place) = self.crowd.enter(next, || crowded(self.drops)) else { break };
-                if let Some((stream, address)) = self.lobby.newest(next) {
-                    serve(stream, address, place);
-                }
-                // What was spawned last is looked at next, before all that is under way: whoever is alone need not wait.
-                if self.crowd.held(next) == 1 {
-                    yield_now().await;
-                }
-            }
+            pause = self.let_in(&mut serve).await;
             yield_now().await;
         }
+    }
+
+    /// Lets in as many as there is room for, in a moment's work; whether nobody else can be let in for now.
+    async fn let_in(&mut self, serve: &mut impl FnMut(TcpStream, SocketAddr, Place)) -> bool {
+        for _ in 0..LET_IN_AT_ONCE {
+            // If there is no place for the next, there is none for the others.
+            let Some((next, since)) = self.lobby.next(|peer| self.crowd.held(peer)) else { return true };
+            // Whoever was sent away comes again, and so would send the next away without end: of those who did not get in at
+            // once only few are let in for others, in their order, and newcomers need not wait behind them.
+            let now = Instant::now();
+            let has_waited = now - since > self.crowd.limits().stall && self.crowd.is_full();
+            if has_waited && now < self.due {
+                return true;
+            }
+            let Some(place) = self.crowd.enter(next, || crowded(self.drops)) else { return true };
+            let one = if has_waited {
+                self.due = self.due.max(now.checked_sub(MADE_UP_FOR * PACE).unwrap_or(now)) + PACE;
+                self.lobby.oldest(next)
+            } else {
+                self.lobby.newest(next)
+            };
+            if let Some((stream, address)) = one {
+                serve(stream, address, place);
+            }
+            // What was spawned last is looked at next, before all that is under way: whoever is alone need not wait.
+            if self.crowd.held(next) == 1 {
+                yield_now().await;
+            }
+        }
+        false
     }
 
     /// Accepts all who have come. Each listener is asked first in its turn, so that none is starved by another.

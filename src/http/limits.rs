@@ -31,7 +31,8 @@ pub(super) struct Limits {
     pub(super) drain: Duration,
 }
 
-const CONNECTIONS: usize = 512;
+/// A few scrape, and somebody looks at the page. All that are served may be ready at once, and then each waits for all others.
+const CONNECTIONS: usize = 256;
 
 /// Connections that may wait, of so many files that the process may have open: some are left for the API, the checkpoint and
 /// whatever is opened now and then.
@@ -80,6 +81,6 @@ mod tests {
 
     #[test]
     fn those_who_wait_leave_files_for_everything_else() {
-        assert_eq!([None, Some(1 << 20), Some(1024), Some(256)].map(waiting), [2048, 2048, 384, 0]);
+        assert_eq!([None, Some(1 << 20), Some(1024), Some(256)].map(waiting), [2048, 2048, 640, 0]);
     }
 }

@@ -42,18 +42,23 @@ impl<T> Lobby<T> {
         self.take(peer, VecDeque::pop_front)
     }
 
-    /// The peer who is next, by how many places each holds.
-    pub(super) fn next(&self, held: impl Fn(Peer) -> usize) -> Option<Peer> {
-        let peers = self.waiting.iter().map(|(peer, waiting)| {
-            let newest = waiting.back().map(|(since, _)| *since);
-            ((held(*peer), Reverse(newest)), *peer)
+    /// The peer who is next, by how many places each holds, and since when the newest of his waits.
+    pub(super) fn next(&self, held: impl Fn(Peer) -> usize) -> Option<(Peer, Instant)> {
+        let peers = self.waiting.iter().filter_map(|(peer, waiting)| {
+            let (newest, _) = waiting.back()?;
+            Some(((held(*peer), Reverse(*newest)), *peer))
         });
-        peers.min_by_key(|(order, _)| *order).map(|(_, peer)| peer)
+        peers.min_by_key(|(order, _)| *order).map(|((_, Reverse(newest)), peer)| (peer, newest))
     }
 
     /// The newest of this peer.
     pub(super) fn newest(&mut self, peer: Peer) -> Option<T> {
         self.take(peer, VecDeque::pop_back)
+    }
+
+    /// The one of this peer who has waited longest.
+    pub(super) fn oldest(&mut self, peer: Peer) -> Option<T> {
+        self.take(peer, VecDeque::pop_front)
     }
 
     /// One who has waited for so long.
@@ -91,7 +96,7 @@ mod tests {
 
     /// The next where nobody holds a place.
     fn next(lobby: &mut Lobby<u8>) -> Option<u8> {
-        let peer = lobby.next(|_| 0)?;
+        let (peer, _) = lobby.next(|_| 0)?;
         lobby.newest(peer)
     }
 
@@ -107,6 +112,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn of_one_peer_the_oldest_can_be_taken_too() {
+        let mut lobby = Lobby::new(9);
+        let began = Instant::now();
+        for one in 1..5 {
+            assert_eq!(lobby.enter(peer(1), one), None);
+            advance(Duration::from_secs(1)).await;
+        }
+        assert_eq!(lobby.next(|_| 0), Some((peer(1), began + Duration::from_secs(3))));
+        assert_eq!([lobby.oldest(peer(1)), lobby.newest(peer(1)), lobby.oldest(peer(1))], [Some(1), Some(4), Some(2)]);
+        assert_eq!(lobby.oldest(peer(1)), Some(3));
+        assert!(lobby.is_empty() && lobby.oldest(peer(1)).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn the_peer_who_holds_least_is_next_and_whose_crowd_is_largest_makes_room() {
         let mut lobby = Lobby::new(4);
         lobby.enter(peer(2), 20);
@@ -116,11 +135,11 @@ mod tests {
         }
         assert_eq!(lobby.enter(peer(3), 30), Some(10));
         let held = |of: Peer| usize::from(of == peer(1)) * 9 + usize::from(of == peer(3));
-        assert_eq!(lobby.next(held), Some(peer(2)));
+        assert_eq!(lobby.next(held).unwrap().0, peer(2));
         assert_eq!(lobby.newest(peer(2)), Some(20));
-        assert_eq!(lobby.next(held), Some(peer(3)));
+        assert_eq!(lobby.next(held).unwrap().0, peer(3));
         assert_eq!(lobby.newest(peer(3)), Some(30));
-        assert_eq!(lobby.next(held), Some(peer(1)));
+        assert_eq!(lobby.next(held).unwrap().0, peer(1));
     }
 
     #[tokio::test(start_paused = true)]
