@@ -26,10 +26,28 @@ const AT_ONCE: usize = 1024;
 /// How many are let in before it is the turn of others.
 const LET_IN_AT_ONCE: usize = 8;
 
-/// Of those who have waited, so many are let in at most where somebody else has to leave for each: one in so long.
-const PACE: Duration = Duration::from_millis(1);
-/// How many of these may be made up for.
-const MADE_UP_FOR: u32 = 8;
+/// At which pace those are let in who have waited, where somebody else has to leave for each.
+#[derive(Debug)]
+struct Pace {
+    /// When it is the next one's time.
+    due: Instant,
+}
+
+impl Pace {
+    /// From one to the next.
+    const STEP: Duration = Duration::from_millis(1);
+    /// How many steps may be made up for.
+    const MADE_UP_FOR: u32 = 8;
+
+    fn is_due(&self, now: Instant) -> bool {
+        now >= self.due
+    }
+
+    fn step(&mut self, now: Instant) {
+        let earliest = now.checked_sub(Self::STEP * Self::MADE_UP_FOR).unwrap_or(now);
+        self.due = self.due.max(earliest) + Self::STEP;
+    }
+}
 
 /// A connection that was accepted, and from where it came.
 type Arrival = (TcpStream, SocketAddr);
@@ -42,8 +60,7 @@ pub(super) struct Door<'a> {
     lobby: Lobby<Arrival>,
     /// The listener that is asked first.
     turn: usize,
-    /// When the next of those who have waited may come in for somebody else.
-    due: Instant,
+    pace: Pace,
     failing: bool,
 }
 
@@ -55,7 +72,7 @@ impl<'a> Door<'a> {
             drops,
             lobby: Lobby::new(crowd.limits().waiting),
             turn: 0,
-            due: Instant::now(),
+            pace: Pace { due: Instant::now() },
             failing: false,
         }
     }
@@ -95,12 +112,12 @@ impl<'a> Door<'a> {
             // once only few are let in for others, in their order, and newcomers need not wait behind them.
             let now = Instant::now();
             let has_waited = now - since > self.crowd.limits().stall && self.crowd.is_full();
-            if has_waited && now < self.due {
+            if has_waited && !self.pace.is_due(now) {
                 return true;
             }
             let Some(place) = self.crowd.enter(next, || crowded(self.drops)) else { return true };
             let one = if has_waited {
-                self.due = self.due.max(now.checked_sub(MADE_UP_FOR * PACE).unwrap_or(now)) + PACE;
+                self.pace.step(now);
                 self.lobby.oldest(next)
             } else {
                 self.lobby.newest(next)
@@ -168,4 +185,28 @@ pub(super) fn crowded(drops: &Drops) {
 fn is_of_peer(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::advance;
+
+    fn let_in(pace: &mut Pace) -> u32 {
+        let now = Instant::now();
+        let due = std::iter::from_fn(|| pace.is_due(now).then(|| pace.step(now)));
+        due.map(|()| 1).sum()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_have_waited_come_one_by_one_and_few_at_once() {
+        let mut pace = Pace { due: Instant::now() };
+        assert_eq!([let_in(&mut pace), let_in(&mut pace)], [1, 0]);
+        for (wait, expected) in [(Pace::STEP / 2, 0), (Pace::STEP / 2, 1), (Pace::STEP * 3, 3)] {
+            advance(wait).await;
+            assert_eq!(let_in(&mut pace), expected, "{wait:?}");
+        }
+        advance(Duration::from_secs(60)).await;
+        assert_eq!(let_in(&mut pace), Pace::MADE_UP_FOR + 1);
+    }
 }
