@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 use super::crowd::{Crowd, Place};
 use super::drops::Drops;
 use super::limits::LOOK;
-use super::lobby::Lobby;
+use super::lobby::{Lobby, Next};
 use super::peers::Peer;
 use crate::domain::label::HttpDrop;
 
@@ -26,7 +26,7 @@ const AT_ONCE: usize = 1024;
 /// How many are let in before it is the turn of others.
 const LET_IN_AT_ONCE: usize = 8;
 
-/// At which pace those are let in who have waited, where somebody else has to leave for each.
+/// At which pace those are let in who found no place when they came.
 #[derive(Debug)]
 struct Pace {
     /// When it is the next one's time.
@@ -47,6 +47,26 @@ impl Pace {
         let earliest = now.checked_sub(Self::STEP * Self::MADE_UP_FOR).unwrap_or(now);
         self.due = self.due.max(earliest) + Self::STEP;
     }
+
+    /// Who of the peer who is next is let in.
+    ///
+    /// Whoever was sent away comes again and sends the next away, so if newcomers were always first, some of the others would
+    /// wait for ever; and if all had their turn in order, newcomers would have to wait behind the whole crowd.
+    fn choose(&self, next: Next, now: Instant, stall: Duration) -> Option<Chosen> {
+        let has_waited = |since| now - since > stall;
+        if has_waited(next.oldest) && self.is_due(now) {
+            Some(Chosen::Oldest)
+        } else {
+            (!has_waited(next.newest)).then_some(Chosen::Newest)
+        }
+    }
+}
+
+/// Who of those of one peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Chosen {
+    Newest,
+    Oldest,
 }
 
 /// A connection that was accepted, and from where it came.
@@ -107,26 +127,27 @@ impl<'a> Door<'a> {
     async fn let_in(&mut self, serve: &mut impl FnMut(TcpStream, SocketAddr, Place)) -> bool {
         for _ in 0..LET_IN_AT_ONCE {
             // If there is no place for the next, there is none for the others.
-            let Some((next, since)) = self.lobby.next(|peer| self.crowd.held(peer)) else { return true };
-            // Whoever was sent away comes again, and so would send the next away without end: of those who did not get in at
-            // once only few are let in for others, in their order, and newcomers need not wait behind them.
-            let now = Instant::now();
-            let has_waited = now - since > self.crowd.limits().stall && self.crowd.is_full();
-            if has_waited && !self.pace.is_due(now) {
-                return true;
-            }
-            let Some(place) = self.crowd.enter(next, || crowded(self.drops)) else { return true };
-            let one = if has_waited {
-                self.pace.step(now);
-                self.lobby.oldest(next)
-            } else {
-                self.lobby.newest(next)
+            let Some(next) = self.lobby.next(|peer| self.crowd.held(peer)) else { return true };
+            let (now, peer) = (Instant::now(), next.peer);
+            let chosen = self.pace.choose(next, now, self.crowd.limits().stall);
+            let chosen = match chosen {
+                Some(chosen) => chosen,
+                None if self.crowd.is_full() => return true,
+                None => Chosen::Oldest,
+            };
+            let Some(place) = self.crowd.enter(peer, || crowded(self.drops)) else { return true };
+            let one = match chosen {
+                Chosen::Newest => self.lobby.newest(peer),
+                Chosen::Oldest => {
+                    self.pace.step(now);
+                    self.lobby.oldest(peer)
+                }
             };
             if let Some((stream, address)) = one {
                 serve(stream, address, place);
             }
             // What was spawned last is looked at next, before all that is under way: whoever is alone need not wait.
-            if self.crowd.held(next) == 1 {
+            if self.crowd.held(peer) == 1 {
                 yield_now().await;
             }
         }
@@ -196,6 +217,27 @@ mod tests {
         let now = Instant::now();
         let due = std::iter::from_fn(|| pace.is_due(now).then(|| pace.step(now)));
         due.map(|()| 1).sum()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn newcomers_come_first_but_for_one_at_a_time_who_has_waited() {
+        let stall = Duration::from_millis(50);
+        let began = Instant::now();
+        let mut pace = Pace { due: began };
+        let next = |oldest, newest| Next {
+            peer: Peer::at([192, 0, 2, 1].into()),
+            oldest: began + oldest,
+            newest: began + newest,
+        };
+        advance(Duration::from_secs(1)).await;
+        let (old, young) = (Duration::ZERO, Duration::from_millis(950));
+        let choose = |pace: &Pace, oldest, newest| pace.choose(next(oldest, newest), Instant::now(), stall);
+        assert_eq!(choose(&pace, old, old), Some(Chosen::Oldest));
+        assert_eq!(choose(&pace, old, young), Some(Chosen::Oldest));
+        assert_eq!(choose(&pace, young, young), Some(Chosen::Newest));
+        assert!(let_in(&mut pace) > 0);
+        assert_eq!(choose(&pace, old, old), None);
+        assert_eq!(choose(&pace, old, young), Some(Chosen::Newest));
     }
 
     #[tokio::test(start_paused = true)]

@@ -25,14 +25,14 @@ pub(super) struct Limits {
     /// For how long an answer may be under way before its connection may be closed for want of room.
     pub(super) patience: Duration,
     /// The same for an answer that is ready and of which the client takes nothing for so long, and for a connection that has
-    /// not brought its first request: at least so long it has to do so, or newcomers would do nothing but close each other.
+    /// not brought its first request: at least so long it has to do so, or newcomers would do nothing but close each other. Whoever waits for a place for longer
+    /// is a newcomer no more.
     pub(super) stall: Duration,
     /// From shutdown to the end of the last answer.
     pub(super) drain: Duration,
 }
 
-/// A few scrape, and somebody looks at the page. All that are served may be ready at once, and then each waits for all others.
-const CONNECTIONS: usize = 256;
+const CONNECTIONS: usize = 512;
 
 /// Connections that may wait, of so many files that the process may have open: some are left for the API, the checkpoint and
 /// whatever is opened now and then.
@@ -81,6 +81,6 @@ mod tests {
 
     #[test]
     fn those_who_wait_leave_files_for_everything_else() {
-        assert_eq!([None, Some(1 << 20), Some(1024), Some(256)].map(waiting), [2048, 2048, 640, 0]);
+        assert_eq!([None, Some(1 << 20), Some(1024), Some(256)].map(waiting), [2048, 2048, 384, 0]);
     }
 }

@@ -8,17 +8,21 @@ use tokio::time::Instant;
 
 use super::peers::Peer;
 
-/// Those who wait. Whose peer is served least is the next; of one peer the newest.
-///
-/// Whoever scrapes asks now and then. In a crowd of clients that come back as soon as they were sent away, the system's own
-/// queue would let each of them pass before it. Here a crowd from elsewhere does not stand before it, and of a crowd from its
-/// own address those wait in vain who came most often.
+/// Those who wait. Whose peer is served least is the next; which of his, the [door](super::door) decides.
 #[derive(Debug)]
 pub(super) struct Lobby<T> {
     room: usize,
     count: usize,
     /// In the order in which they came; no list is empty.
     waiting: HashMap<Peer, VecDeque<(Instant, T)>>,
+}
+
+/// Whose turn it is, and since when his wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Next {
+    pub(super) peer: Peer,
+    pub(super) oldest: Instant,
+    pub(super) newest: Instant,
 }
 
 impl<T> Lobby<T> {
@@ -42,13 +46,13 @@ impl<T> Lobby<T> {
         self.take(peer, VecDeque::pop_front)
     }
 
-    /// The peer who is next, by how many places each holds, and since when the newest of his waits.
-    pub(super) fn next(&self, held: impl Fn(Peer) -> usize) -> Option<(Peer, Instant)> {
+    /// The peer who is next, by how many places each holds; of those who hold as many, the one with the newest.
+    pub(super) fn next(&self, held: impl Fn(Peer) -> usize) -> Option<Next> {
         let peers = self.waiting.iter().filter_map(|(peer, waiting)| {
-            let (newest, _) = waiting.back()?;
-            Some(((held(*peer), Reverse(*newest)), *peer))
+            let ((oldest, _), (newest, _)) = (waiting.front()?, waiting.back()?);
+            Some(((held(*peer), Reverse(*newest)), Next { peer: *peer, oldest: *oldest, newest: *newest }))
         });
-        peers.min_by_key(|(order, _)| *order).map(|((_, Reverse(newest)), peer)| (peer, newest))
+        peers.min_by_key(|(order, _)| *order).map(|(_, next)| next)
     }
 
     /// The newest of this peer.
@@ -96,8 +100,8 @@ mod tests {
 
     /// The next where nobody holds a place.
     fn next(lobby: &mut Lobby<u8>) -> Option<u8> {
-        let (peer, _) = lobby.next(|_| 0)?;
-        lobby.newest(peer)
+        let next = lobby.next(|_| 0)?;
+        lobby.newest(next.peer)
     }
 
     #[tokio::test(start_paused = true)]
@@ -119,7 +123,8 @@ mod tests {
             assert_eq!(lobby.enter(peer(1), one), None);
             advance(Duration::from_secs(1)).await;
         }
-        assert_eq!(lobby.next(|_| 0), Some((peer(1), began + Duration::from_secs(3))));
+        let newest = began + Duration::from_secs(3);
+        assert_eq!(lobby.next(|_| 0), Some(Next { peer: peer(1), oldest: began, newest }));
         assert_eq!([lobby.oldest(peer(1)), lobby.newest(peer(1)), lobby.oldest(peer(1))], [Some(1), Some(4), Some(2)]);
         assert_eq!(lobby.oldest(peer(1)), Some(3));
         assert!(lobby.is_empty() && lobby.oldest(peer(1)).is_none());
@@ -135,11 +140,11 @@ mod tests {
         }
         assert_eq!(lobby.enter(peer(3), 30), Some(10));
         let held = |of: Peer| usize::from(of == peer(1)) * 9 + usize::from(of == peer(3));
-        assert_eq!(lobby.next(held).unwrap().0, peer(2));
+        assert_eq!(lobby.next(held).unwrap().peer, peer(2));
         assert_eq!(lobby.newest(peer(2)), Some(20));
-        assert_eq!(lobby.next(held).unwrap().0, peer(3));
+        assert_eq!(lobby.next(held).unwrap().peer, peer(3));
         assert_eq!(lobby.newest(peer(3)), Some(30));
-        assert_eq!(lobby.next(held).unwrap().0, peer(1));
+        assert_eq!(lobby.next(held).unwrap().peer, peer(1));
     }
 
     #[tokio::test(start_paused = true)]

@@ -34,6 +34,24 @@ async fn a_thousand_idle_connections_do_not_keep_a_scraper_out() {
     closed(&idle[0]).await;
 }
 
+/// More than are let in at once, and nobody comes after them.
+#[tokio::test]
+async fn all_who_come_together_are_answered() {
+    let server = Server::start(sample::empty(), Limits::default()).await;
+    let connect = || {
+        let stream = std::net::TcpStream::connect(server.address).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        stream
+    };
+    // Without a pause in which the server, on the same thread, could take some of them in.
+    let streams: Vec<_> = (0..30).map(|_| connect()).collect();
+    for stream in streams {
+        let mut stream = TcpStream::from_std(stream).unwrap();
+        stream.write_all(b"GET /-/healthy HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        assert!(in_time(stream.read(&mut [0; 4096])).await.unwrap() > 0);
+    }
+}
+
 #[tokio::test]
 async fn headers_beyond_the_limit_are_refused() {
     let server = Server::start(sample::empty(), few()).await;
