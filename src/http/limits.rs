@@ -25,8 +25,8 @@ pub(super) struct Limits {
     /// For how long an answer may be under way before its connection may be closed for want of room.
     pub(super) patience: Duration,
     /// The same for an answer that is ready and of which the client takes nothing for so long, and for a connection that has
-    /// not brought its first request: at least so long it has to do so, or newcomers would do nothing but close each other. Whoever waits for a place for longer
-    /// is a newcomer no more.
+    /// not brought its first request: at least so long it has to do so, or newcomers would do nothing but close each other.
+    /// Whoever waits for a place for longer is a newcomer no more.
     pub(super) stall: Duration,
     /// From shutdown to the end of the last answer.
     pub(super) drain: Duration,
