@@ -90,7 +90,7 @@ fn main() -> ExitCode {
         let (kept, _, attacked) = ours(attack.name, &scraper);
         broken += usize::from(!kept || !attacked);
         if attack.name == Attack::CROWD.name {
-            // Nothing tells it from the crowd, so it may have to wait; it is not to fail.
+            // Nothing tells it from the crowd, so it may have to wait, whatever its line says; it is not to fail.
             let (_, failed, attacked) = ours("  from the same address", &neighbour);
             broken += usize::from(failed > 0 || !attacked);
         }

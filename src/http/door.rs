@@ -133,6 +133,7 @@ impl<'a> Door<'a> {
             let chosen = match chosen {
                 Some(chosen) => chosen,
                 None if self.crowd.is_full() => return true,
+                // A place that is free costs nobody his.
                 None => Chosen::Oldest,
             };
             let Some(place) = self.crowd.enter(peer, || crowded(self.drops)) else { return true };
