@@ -175,7 +175,12 @@ pub fn parse(
 ) -> Result<Invocation, Stop> {
     let args: Vec<OsString> = args.into_iter().collect();
     refuse_secrets(&args)?;
-    let root = parser().try_get_matches_from(spelt_out(args)).map_err(|error| match error.kind() {
+    let args = spelt_out(args);
+    // The parser copies every flag to every command, which takes a millisecond of a start and memory that stays: those that
+    // nobody names are missed by help and errors alone.
+    let named = commands().into_iter().filter(|command| args.iter().any(|arg| arg == command.get_name()));
+    let read = with_flags().subcommands(named).try_get_matches_from(&args);
+    let root = read.or_else(|_| parser().try_get_matches_from(&args)).map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Stop::Asked(error.to_string()),
         ErrorKind::UnknownArgument => Stop::Unusable(unknown::flag(&error).unwrap_or_else(|| error.to_string())),
         _ => Stop::Unusable(error.to_string()),
@@ -242,10 +247,11 @@ fn spelt_out(args: Vec<OsString>) -> Vec<OsString> {
         .collect();
     let mut out: Vec<OsString> = Vec::with_capacity(args.len());
     // Words that stand for themselves: the commands, and what `completions` wants.
-    let parser = parser();
+    let commands = commands();
     let is_value = |next: &OsString| {
         let word = next.to_str();
-        !word.is_some_and(|word| word.starts_with('-') || parser.find_subcommand(word).is_some())
+        let is_command = |word: &str| commands.iter().any(|command| command.get_name() == word);
+        !word.is_some_and(|word| word.starts_with('-') || is_command(word))
     };
     let takes_words = args.iter().any(|arg| arg == "completions");
     let mut args = args.into_iter().peekable();
@@ -266,6 +272,10 @@ fn spelt_out(args: Vec<OsString>) -> Vec<OsString> {
 
 /// The parser: commands, and one flag for each setting that may have one, before or behind the command.
 fn parser() -> clap::Command {
+    with_flags().subcommands(commands())
+}
+
+fn commands() -> [clap::Command; 7] {
     let seed = Arg::new("simulator.seed")
         .long("simulator.seed")
         .value_name("NUMBER")
@@ -294,6 +304,18 @@ fn parser() -> clap::Command {
     let command = |name: &'static str, about: &'static str| {
         clap::Command::new(name).about(manual::wrapped(about)).next_line_help(true)
     };
+    [
+        command("run", "Poll the API, serve the metrics and push them if told to (the default command)"),
+        command("demo", "Run against an embedded simulated API: no credentials, nothing kept").arg(&seed),
+        command("simulate", "Serve only the simulated API").args([seed, address, faults]),
+        command("check-config", "Say what is wrong with the configuration, all at once; 0 if it is usable"),
+        command("once", "Poll once, in memory, and print the metrics"),
+        command("completions", "Print the completions of commands and flags for a shell").arg(shell),
+        command("man", "Print the manual page (jelou-exporter man | man -l -)"),
+    ]
+}
+
+fn with_flags() -> clap::Command {
     let secrets = SETTINGS.iter().filter(|setting| setting.secret);
     let without_flag =
         secrets.map(|setting| format!("  {}: {}\n          [env: {}]\n", setting.key, setting.meaning, setting.env()));
@@ -310,13 +332,6 @@ fn parser() -> clap::Command {
                  `page_size:` below `api:`."
             )
         ))
-        .subcommand(command("run", "Poll the API, serve the metrics and push them if told to (the default command)"))
-        .subcommand(command("demo", "Run against an embedded simulated API: no credentials, nothing kept").arg(&seed))
-        .subcommand(command("simulate", "Serve only the simulated API").args([seed, address, faults]))
-        .subcommand(command("check-config", "Say what is wrong with the configuration, all at once; 0 if it is usable"))
-        .subcommand(command("once", "Poll once, in memory, and print the metrics"))
-        .subcommand(command("completions", "Print the completions of commands and flags for a shell").arg(shell))
-        .subcommand(command("man", "Print the manual page (jelou-exporter man | man -l -)"))
         .arg(
             Arg::new("config.file")
                 .long("config.file")

@@ -10,6 +10,9 @@ use crate::domain::snapshot::Snapshot;
 use crate::domain::time::UnixMillis;
 use crate::render::exposition::{self, Format, Options};
 
+/// So many are encoded and packed in less than a millisecond: a thread for it would take as long to start, and memory.
+const FEW_PAIRS: usize = 16;
+
 /// The bytes of the snapshot that is shown, by format and packing, each made when it is first asked for.
 ///
 /// The lock is held to look, never to encode. Scrapes that come while the bytes they want are made wait for those, and for
@@ -82,14 +85,20 @@ impl Cache {
         }
         let (done, made) = watch::channel(None);
         let (shown, options) = (snapshot.at(now), self.options);
-        // Beside the threads that serve connections; and to its end, though whoever asked first may have gone.
-        tokio::task::spawn_blocking(move || {
+        let pairs = shown.conversations.as_ref().map_or(0, |conversations| conversations.pairs.len());
+        let make = move || {
             let packed = Packed::new(coding, |give| exposition::kept(format, options, &shown, give));
             let packed = packed.map_err(|error| format!("the metrics could not be packed: {error}"));
             done.send_replace(Some(packed.map(Arc::new)));
             // Megabytes are given back here rather than under the lock.
             drop(outdated);
-        });
+        };
+        // To its end, though whoever asked first may have gone; and beside the threads that serve connections, if it is much.
+        if pairs > FEW_PAIRS {
+            tokio::task::spawn_blocking(make);
+        } else {
+            tokio::spawn(async move { make() });
+        }
         newest.made.push((format, coding, made.clone()));
         (snapshot, made)
     }

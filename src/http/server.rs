@@ -112,7 +112,7 @@ async fn greeted(
         place.link.greeted();
         let stream = Watched::new(stream, Arc::clone(&place.link));
         let greeting = Greeting { config: Arc::clone(&config), certificates: Vec::new(), peer: peer.ip() };
-        return converse(server, stream, place, greeting, leave(source, &config, &mut stopping)).await;
+        return converse(server, Box::new(stream), place, greeting, leave(source, &config, &mut stopping)).await;
     };
     let stream = tokio::select! {
         greeted = handshake(server, tls, stream, place) => greeted,
@@ -124,7 +124,7 @@ async fn greeted(
             let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
             let certificates = shown.iter().map(|certificate| certificate.clone().into_owned()).collect();
             let greeting = Greeting { config: Arc::clone(&config), certificates, peer: peer.ip() };
-            converse(server, stream, place, greeting, leave(source, &config, &mut stopping)).await;
+            converse(server, Box::new(stream), place, greeting, leave(source, &config, &mut stopping)).await;
         }
         Ok(None) => {}
         Err(error) => server.drops.dropped(HttpDrop::Handshake, &format!("{peer}: {error}")),
@@ -168,16 +168,19 @@ async fn handshake(server: &Server, tls: &Tls, mut stream: TcpStream, place: &Pl
 const PLAIN_REFUSED: &[u8] = b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
     Connection: close\r\n\r\nHTTPS is spoken here, and this was plain HTTP.\n";
 
+/// A connection with TLS or without: as one type, so that the code of HTTP is there, and in memory, once.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
 /// Answers requests until the peer leaves, or until `leave`: then what is open is answered, and no more.
-async fn converse<S>(
+async fn converse(
     server: &Arc<Server>,
-    stream: S,
+    stream: Box<dyn Stream>,
     place: &Place,
     greeting: Greeting,
     leave: impl Future<Output = ()>,
-) where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
-{
+) {
     let builder = if greeting.config.http1_only { protocols().http1_only() } else { protocols() };
     let greeting = Arc::new(greeting);
     let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
