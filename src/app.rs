@@ -147,6 +147,7 @@ fn running<F: Future<Output = Result<(), AppError>>>(
         .enable_all()
         .build()
         .map_err(|error| AppError::Setup(error.to_string()))?;
+    // Boxed for the reason of `Tasks::spawn_until_stop`.
     let result = runtime.block_on(Box::pin(work(config, source, clock, live)));
     // A look-up of a name, or a file, may block a thread for long; nobody waits for it.
     runtime.shutdown_background();

@@ -80,7 +80,8 @@ impl Tasks {
     where
         F: Future<Output = Result<(), AppError>> + Send + 'static,
     {
-        // Boxed, or the runtime would move all of a large one from frame to frame, and the stack would keep that memory.
+        // Boxed: the runtime itself does that from 16 KiB on only, and moves what is smaller from frame to frame, whose memory the
+        // stack keeps.
         let task = Box::pin(task(Stopped { turn, called: self.stop.subscribe() }));
         let handle = self.running.spawn(async move { (name, task.await) });
         self.known.push((handle.id(), name, turn));

@@ -26,6 +26,16 @@ fn refused(args: &[&str]) -> String {
 #[test]
 fn the_parser_is_sound() {
     parser().debug_assert();
+    with_flags().debug_assert();
+}
+
+#[test]
+fn help_and_errors_know_the_commands_that_nobody_named() {
+    for help in ["--help", "-h"] {
+        let Err(Stop::Asked(told)) = run(&[help]) else { panic!("{help} is help") };
+        assert!(commands().iter().all(|command| told.contains(&format!("\n  {}\n", command.get_name()))), "{told}");
+    }
+    assert!(refused(&["simulat"]).contains("'simulate'"), "{}", refused(&["simulat"]));
 }
 
 #[test]

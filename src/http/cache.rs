@@ -10,7 +10,8 @@ use crate::domain::snapshot::Snapshot;
 use crate::domain::time::UnixMillis;
 use crate::render::exposition::{self, Format, Options};
 
-/// So many are encoded and packed in less than a millisecond: a thread for it would take as long to start, and memory.
+/// So many are encoded and packed in less than a millisecond, with the default buckets: a thread for it would take long to
+/// start beside that, and memory.
 const FEW_PAIRS: usize = 16;
 
 /// The bytes of the snapshot that is shown, by format and packing, each made when it is first asked for.
@@ -133,6 +134,21 @@ mod tests {
         publish.send_replace(Arc::new(sample::empty()));
         let empty = kept(sample::NOW, Format::Text, Coding::Identity).await;
         assert!(length(&empty) < length(&stale));
+    }
+
+    #[tokio::test]
+    async fn few_pairs_and_many_are_encoded_alike() {
+        let cache = Cache::new(Options::default());
+        for count in [FEW_PAIRS, FEW_PAIRS + 1] {
+            let pairs = (0..count).map(|number| sample::pair("b", &format!("t{number}")));
+            let (_publish, snapshots) = watch::channel(Arc::new(sample::with_pairs(pairs)));
+            let (_, made) = cache.kept(&snapshots, sample::NOW, Format::Text, Coding::Identity).await.unwrap();
+            let bytes = made.followed_by(Vec::new()).unwrap().bytes();
+            let mut expected = 0;
+            let mut add = |piece: &[u8]| expected += piece.len() as u64;
+            exposition::kept(Format::Text, Options::default(), &snapshots.borrow(), &mut add);
+            assert_eq!(bytes, expected, "{count} pairs");
+        }
     }
 
     #[tokio::test]

@@ -168,7 +168,7 @@ async fn handshake(server: &Server, tls: &Tls, mut stream: TcpStream, place: &Pl
 const PLAIN_REFUSED: &[u8] = b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
     Connection: close\r\n\r\nHTTPS is spoken here, and this was plain HTTP.\n";
 
-/// A connection with TLS or without: as one type, so that the code of HTTP is there, and in memory, once.
+/// A connection with TLS or without: one type, so that its HTTP is compiled, and in memory, once for both.
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
