@@ -176,8 +176,8 @@ pub fn parse(
     let args: Vec<OsString> = args.into_iter().collect();
     refuse_secrets(&args)?;
     let args = spelt_out(args);
-    // The parser copies every flag to every command, which takes a millisecond of a start and memory that stays: those that
-    // nobody names are missed by help and errors alone.
+    // The parser copies every flag to every command, half a millisecond of a start and memory that stays. Commands that no word
+    // names are missed by help and errors alone, so whatever is no plain success is read again with all of them.
     let named = commands().into_iter().filter(|command| args.iter().any(|arg| arg == command.get_name()));
     let read = with_flags().subcommands(named).try_get_matches_from(&args);
     let root = read.or_else(|_| parser().try_get_matches_from(&args)).map_err(|error| match error.kind() {
@@ -275,6 +275,7 @@ fn parser() -> clap::Command {
     with_flags().subcommands(commands())
 }
 
+/// Every command, with what it alone takes.
 fn commands() -> [clap::Command; 7] {
     let seed = Arg::new("simulator.seed")
         .long("simulator.seed")
@@ -315,6 +316,7 @@ fn commands() -> [clap::Command; 7] {
     ]
 }
 
+/// The program and the flags of all settings, without its commands.
 fn with_flags() -> clap::Command {
     let secrets = SETTINGS.iter().filter(|setting| setting.secret);
     let without_flag =
