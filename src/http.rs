@@ -46,6 +46,7 @@ mod peers;
 mod process;
 mod routes;
 mod server;
+mod tarpit;
 #[cfg(test)]
 mod tests;
 mod watched;

@@ -114,7 +114,8 @@ impl Crowd {
 impl Links {
     fn send_away(&mut self, limits: &Limits) -> bool {
         let now = Instant::now();
-        self.close(|link, _| link.spare(limits, now))
+        // It is closed for its file: nothing of it may linger.
+        self.sent_away(|link, _| link.spare(limits, now)).inspect(|link| link.close()).is_some()
     }
 
     /// Closes a slow connection for an answer on this one; none of a peer who holds fewer places.
@@ -124,12 +125,13 @@ impl Links {
         let Some((peer, _)) = self.open.values().find(|(_, link)| Arc::ptr_eq(link, by)) else { return false };
         let own = self.held.of(*peer);
         let slow = |link: &Link| link.spare(limits, now).filter(|(why, _)| *why == Spare::Slow);
-        self.close(|link, held| if held < own { None } else { slow(link) })
+        let gone = self.sent_away(|link, held| if held < own { None } else { slow(link) });
+        gone.inspect(|link| link.close_unhurried(limits)).is_some()
     }
 
     fn send_away_for(&mut self, peer: Peer, limits: &Limits) -> bool {
         let (now, own) = (Instant::now(), self.held.of(peer));
-        self.close(|link, held| -> Option<Order> {
+        let gone = self.sent_away(|link, held| -> Option<Order> {
             if held < own {
                 return None;
             }
@@ -137,18 +139,16 @@ impl Links {
                 Some((why, since)) => Some((Reverse(held), false, Some(why), since)),
                 None => (held > own + 1).then(|| (Reverse(held), true, None, link.since())),
             }
-        })
+        });
+        gone.inspect(|link| link.close_unhurried(limits)).is_some()
     }
 
-    /// Closes the connection with the least key, if any has one. It does not count any more from here on.
-    fn close<K: Ord>(&mut self, key: impl Fn(&Link, usize) -> Option<K>) -> bool {
+    /// The connection with the least key, if any has one. It does not count any more from here on, and is to be closed.
+    fn sent_away<K: Ord>(&mut self, key: impl Fn(&Link, usize) -> Option<K>) -> Option<Arc<Link>> {
         let keys =
             self.open.iter().filter_map(|(number, (peer, link))| Some((key(link, self.held.of(*peer))?, *number)));
-        let Some((_, number)) = keys.min() else { return false };
-        if let Some(link) = self.leave(number) {
-            link.close();
-        }
-        true
+        let (_, number) = keys.min()?;
+        self.leave(number)
     }
 
     fn leave(&mut self, number: u64) -> Option<Arc<Link>> {

@@ -212,6 +212,8 @@ fn is_of_peer(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::limits::Limits;
+    use crate::live::LiveStats;
     use tokio::time::advance;
 
     fn let_in(pace: &mut Pace) -> u32 {
@@ -239,6 +241,44 @@ mod tests {
         assert!(let_in(&mut pace) > 0);
         assert_eq!(choose(&pace, old, old), None);
         assert_eq!(choose(&pace, old, young), Some(Chosen::Newest));
+    }
+
+    /// A connection of our own, as it is accepted.
+    async fn arrival(listener: &TcpListener) -> Arrival {
+        let (client, accepted) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+        client.unwrap();
+        accepted.unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_was_chosen_is_let_in() {
+        let limits = Limits { connections: 1, ..Limits::default() };
+        let listeners = [TcpListener::bind("127.0.0.1:0").await.unwrap()];
+        let (crowd, drops) = (Arc::new(Crowd::new(limits)), Drops::new(Arc::new(LiveStats::new(false))));
+        for (due, is_full, expected) in [(true, true, 0), (false, true, 2), (false, false, 0)] {
+            let mut door = Door::new(&listeners, &crowd, &drops);
+            let arrivals = [arrival(&listeners[0]).await, arrival(&listeners[0]).await, arrival(&listeners[0]).await];
+            let addresses = arrivals.each_ref().map(|(_, address)| *address);
+            let peer = Peer::at(addresses[0].ip());
+            let occupant = is_full.then(|| crowd.enter(peer, || {}).unwrap());
+            if let Some(occupant) = &occupant {
+                occupant.link.begins();
+            }
+            for one in arrivals {
+                assert!(door.lobby.enter(peer, one).is_none());
+                // Where somebody is to be sent away, only the last is a newcomer.
+                advance(2 * limits.stall).await;
+            }
+            if is_full {
+                let newcomer = door.lobby.newest(peer).unwrap();
+                assert!(door.lobby.enter(peer, newcomer).is_none());
+            }
+            door.pace.due = Instant::now() + if due { Duration::ZERO } else { Duration::from_secs(9) };
+            let mut served = Vec::new();
+            assert!(door.let_in(&mut |_, address, place| served.push((address, place))).await);
+            let served: Vec<SocketAddr> = served.iter().map(|(address, _)| *address).collect();
+            assert_eq!(served, [addresses[expected]], "due: {due}, full: {is_full}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -12,6 +12,13 @@ pub(super) struct Limits {
     /// Connections beyond these that are accepted and wait for their place; for one more, one that has waited longest is closed,
     /// of the peer of whom most wait.
     pub(super) waiting: usize,
+    /// Connections that had to leave, and are held open for a while: those of whoever asked so shortly before that it would be
+    /// here again at once.
+    pub(super) tarpit: usize,
+    /// How shortly before.
+    pub(super) again: Duration,
+    /// For how long they are held. Whoever asks once a second, by a connection that it keeps, is to find it closed by then.
+    pub(super) tarpit_time: Duration,
     /// Answers at once that are being made or sent.
     pub(super) answers: usize,
     /// From the connection to the end of the TLS handshake.
@@ -32,22 +39,26 @@ pub(super) struct Limits {
     pub(super) drain: Duration,
 }
 
-const CONNECTIONS: usize = 512;
+const CONNECTIONS: usize = 256;
 
-/// Connections that may wait, of so many files that the process may have open: some are left for the API, the checkpoint and
-/// whatever is opened now and then.
+/// Connections that may wait, and as many that may be in the tarpit, of so many files that the process may have open: some are
+/// left for the API, the checkpoint and whatever is opened now and then.
 fn waiting(files: Option<u64>) -> usize {
     const MOST: u64 = 2048;
     const OTHERS: u64 = 128;
     let left = files.unwrap_or(u64::MAX).saturating_sub(CONNECTIONS as u64 + OTHERS);
-    left.min(MOST) as usize
+    (left / 2).min(MOST) as usize
 }
 
 impl Default for Limits {
     fn default() -> Self {
+        let waiting = waiting(getrlimit(Resource::Nofile).current);
         Self {
             connections: CONNECTIONS,
-            waiting: waiting(getrlimit(Resource::Nofile).current),
+            waiting,
+            tarpit: waiting,
+            again: Duration::from_millis(250),
+            tarpit_time: Duration::from_millis(750),
             answers: 256,
             handshake: Duration::from_secs(10),
             head: Duration::from_secs(10),
@@ -81,6 +92,6 @@ mod tests {
 
     #[test]
     fn those_who_wait_leave_files_for_everything_else() {
-        assert_eq!([None, Some(1 << 20), Some(1024), Some(256)].map(waiting), [2048, 2048, 384, 0]);
+        assert_eq!([None, Some(1 << 20), Some(1024), Some(256)].map(waiting), [2048, 2048, 320, 0]);
     }
 }

@@ -1,5 +1,6 @@
 //! What one connection is doing, and since when.
 
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -39,6 +40,10 @@ struct Doing {
     silent: bool,
     /// In HTTP/2 a byte is no sign of a request.
     http2: bool,
+    /// Whether the socket is to outlive the connection.
+    lingers: bool,
+    /// The socket of a connection that has ended, if it is to outlive it.
+    socket: Option<OwnedFd>,
 }
 
 impl Doing {
@@ -85,6 +90,8 @@ impl Link {
             blocked: false,
             silent: false,
             http2: false,
+            lingers: false,
+            socket: None,
         };
         Self { doing: Mutex::new(doing), woken: Notify::new(), closing: Notify::new() }
     }
@@ -223,6 +230,31 @@ impl Link {
     /// Asks whoever serves the connection to close it.
     pub(super) fn close(&self) {
         self.closing.notify_one();
+    }
+
+    /// The same, but of a connection on which a request came a moment ago the socket lingers.
+    pub(super) fn close_unhurried(&self, limits: &Limits) {
+        {
+            let mut doing = self.doing();
+            let has_asked = matches!(doing.phase, Phase::Idle | Phase::Answer);
+            doing.lingers = has_asked && doing.asked.elapsed() < limits.again;
+        }
+        self.close();
+    }
+
+    /// Whether the socket is to outlive the connection.
+    pub(super) fn lingers(&self) -> bool {
+        self.doing().lingers
+    }
+
+    /// The connection has ended, and this is its socket.
+    pub(super) fn leaves(&self, socket: OwnedFd) {
+        self.doing().socket = Some(socket);
+    }
+
+    /// What lingers of a connection that has ended.
+    pub(super) fn left(&self) -> Option<OwnedFd> {
+        self.doing().socket.take()
     }
 
     /// Completes when the connection is to be closed.
@@ -383,6 +415,27 @@ mod tests {
         assert!(link.spare(&limits, Instant::now()).is_some());
         drop(asked);
         assert!(link.spare(&limits, Instant::now()).is_some(), "it has had an answer");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_lingers_has_asked_a_moment_ago() {
+        let limits = Limits::default();
+        let lingers = |link: &Link| {
+            link.close_unhurried(&limits);
+            link.lingers()
+        };
+        let link = Arc::new(Link::new());
+        link.greeted();
+        assert!(!lingers(&link), "it has asked nothing");
+        let asked = Asked::new(&link, false);
+        assert!(lingers(&link));
+        drop(asked);
+        assert!(lingers(&link));
+        link.read();
+        assert!(!lingers(&link), "it owes the rest of a request");
+        drop(Asked::new(&link, false));
+        advance(limits.again).await;
+        assert!(!lingers(&link), "it is in no hurry");
     }
 
     #[tokio::test(start_paused = true)]

@@ -26,6 +26,7 @@ use super::door::{Door, crowded};
 use super::drops::Drops;
 use super::gate::{self, Gate, Greeting};
 use super::limits::{HEAD_BYTES, Limits, RESETS, STREAMS};
+use super::tarpit::Tarpit;
 use super::watched::Watched;
 use super::{Access, HttpState};
 use crate::domain::label::HttpDrop;
@@ -42,6 +43,7 @@ struct Server {
     state: HttpState,
     gate: Gate,
     crowd: Arc<Crowd>,
+    tarpit: Tarpit,
     drops: Drops,
 }
 
@@ -53,7 +55,8 @@ pub(super) async fn serve_within(
     shutdown: impl Future<Output = ()>,
 ) {
     let drops = Drops::new(Arc::clone(&state.live));
-    let server = Arc::new(Server { state, gate: Gate::new(access), crowd: Arc::new(Crowd::new(limits)), drops });
+    let (gate, crowd, tarpit) = (Gate::new(access), Arc::new(Crowd::new(limits)), Tarpit::new(limits));
+    let server = Arc::new(Server { state, gate, crowd, tarpit, drops });
     let stopping = watch::Sender::new(false);
     let mut connections = JoinSet::new();
     let served = Door::new(&listeners, &server.crowd, &server.drops).keep(|stream, peer, place| {
@@ -95,6 +98,10 @@ async fn connection(
                 server.drops.dropped(why, &peer.to_string());
             }
         }
+    }
+    // Of all the rest of it, nothing is left.
+    if let Some(socket) = place.link.left() {
+        server.tarpit.take(socket);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The stream of a connection: it tells what goes on, and leaves others their turn.
 
 use std::io::{self, IoSlice};
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -10,9 +11,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::limits::BURST;
 use super::link::Link;
 
-/// A stream that tells its [`Link`] what goes on.
+/// A stream that tells its [`Link`] what goes on, and leaves its socket there if that is to outlive the connection.
 #[derive(Debug)]
-pub(super) struct Watched<S> {
+pub(super) struct Watched<S: AsFd> {
     stream: S,
     link: Arc<Link>,
     blocked: bool,
@@ -20,7 +21,7 @@ pub(super) struct Watched<S> {
     burst: usize,
 }
 
-impl<S> Watched<S> {
+impl<S: AsFd> Watched<S> {
     pub(super) const fn new(stream: S, link: Arc<Link>) -> Self {
         Self { stream, link, blocked: false, burst: 0 }
     }
@@ -49,7 +50,17 @@ impl<S> Watched<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl<S: AsFd> Drop for Watched<S> {
+    fn drop(&mut self) {
+        if self.link.lingers()
+            && let Ok(socket) = self.stream.as_fd().try_clone_to_owned()
+        {
+            self.link.leaves(socket);
+        }
+    }
+}
+
+impl<S: AsyncRead + AsFd + Unpin> AsyncRead for Watched<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
@@ -64,7 +75,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncWrite + AsFd + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if self.yields(cx) {
             return Poll::Pending;
@@ -102,9 +113,33 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 mod tests {
     use super::*;
 
+    /// A stream that takes everything.
+    struct Sink(tokio::io::Sink, std::fs::File);
+
+    impl AsyncWrite for Sink {
+        fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            Pin::new(&mut self.0).poll_write(cx, bytes)
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_flush(cx)
+        }
+
+        fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_shutdown(cx)
+        }
+    }
+
+    impl AsFd for Sink {
+        fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+            self.1.as_fd()
+        }
+    }
+
     #[tokio::test]
     async fn a_connection_that_takes_all_leaves_the_others_their_turn() {
-        let mut stream = Watched::new(tokio::io::sink(), Arc::new(Link::new()));
+        let sink = Sink(tokio::io::sink(), std::fs::File::open("/dev/null").unwrap());
+        let mut stream = Watched::new(sink, Arc::new(Link::new()));
         let mut cx = Context::from_waker(std::task::Waker::noop());
         let piece = vec![0; BURST];
         let mut write = || Pin::new(&mut stream).poll_write(&mut cx, &piece);

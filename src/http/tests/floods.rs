@@ -1,5 +1,7 @@
 //! Clients that are slow, many or malicious; whoever scrapes is answered meanwhile.
 
+use std::time::Instant;
+
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::access::until_dropped;
@@ -32,6 +34,28 @@ async fn a_thousand_idle_connections_do_not_keep_a_scraper_out() {
     }
     until_dropped(&server, HttpDrop::Crowded, 900).await;
     closed(&idle[0]).await;
+}
+
+#[tokio::test]
+async fn who_has_to_leave_in_the_midst_of_asking_is_closed_only_later() {
+    let tarpit_time = Duration::from_millis(300);
+    for (again, time) in [(Duration::from_secs(1000), tarpit_time), (Duration::ZERO, Duration::ZERO)] {
+        let server =
+            Server::start(sample::empty(), Limits { connections: 1, again, tarpit_time, ..Limits::default() }).await;
+        let asking = async || {
+            let mut stream = connect(&server).await;
+            stream.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+            in_time(stream.readable()).await.unwrap();
+            stream
+        };
+        let mut first = asking().await;
+        let began = Instant::now();
+        let _second = asking().await;
+        let mut text = String::new();
+        in_time(first.read_to_string(&mut text)).await.unwrap();
+        assert!(began.elapsed() >= time, "{:?}", began.elapsed());
+        assert_eq!(text.matches("HTTP/1.1 200").count(), 1, "{text}");
+    }
 }
 
 /// More than are let in at once, and nobody comes after them.
