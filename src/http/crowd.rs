@@ -239,6 +239,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn whoever_is_closed_for_its_file_leaves_nothing_behind() {
+        let crowd = crowd(1, 9);
+        let place = crowd.enter(peer(1), || {}).unwrap();
+        drop(crowd.admit(&place.link, false, || {}));
+        assert!(crowd.send_away());
+        assert!(is_closed(&place).await && !place.link.lingers());
+        let place = crowd.enter(peer(1), || {}).unwrap();
+        drop(crowd.admit(&place.link, false, || {}));
+        let _next = crowd.enter(peer(1), || {}).unwrap();
+        assert!(is_closed(&place).await && place.link.lingers());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn when_all_are_served_the_next_waits_for_the_slowest() {
         let crowd = crowd(1, 9);
         let slow = crowd.enter(peer(1), || {}).unwrap();

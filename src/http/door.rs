@@ -15,6 +15,7 @@ use super::drops::Drops;
 use super::limits::LOOK;
 use super::lobby::{Lobby, Next};
 use super::peers::Peer;
+use super::tarpit::Tarpit;
 use crate::domain::label::HttpDrop;
 
 /// How long accepting rests after an error of the machine (no file descriptors, no memory) instead of spinning.
@@ -76,6 +77,7 @@ type Arrival = (TcpStream, SocketAddr);
 pub(super) struct Door<'a> {
     listeners: &'a [TcpListener],
     crowd: &'a Arc<Crowd>,
+    tarpit: &'a Tarpit,
     drops: &'a Drops,
     lobby: Lobby<Arrival>,
     /// The listener that is asked first.
@@ -85,10 +87,16 @@ pub(super) struct Door<'a> {
 }
 
 impl<'a> Door<'a> {
-    pub(super) fn new(listeners: &'a [TcpListener], crowd: &'a Arc<Crowd>, drops: &'a Drops) -> Self {
+    pub(super) fn new(
+        listeners: &'a [TcpListener],
+        crowd: &'a Arc<Crowd>,
+        tarpit: &'a Tarpit,
+        drops: &'a Drops,
+    ) -> Self {
         Self {
             listeners,
             crowd,
+            tarpit,
             drops,
             lobby: Lobby::new(crowd.limits().waiting),
             turn: 0,
@@ -182,9 +190,11 @@ impl<'a> Door<'a> {
         if !std::mem::replace(&mut self.failing, true) {
             tracing::warn!(%error, "HTTP connections cannot be accepted; trying on");
         }
-        if self.crowd.send_away() {
+        // Closing takes a moment.
+        if self.tarpit.empty() {
+            sleep(LOOK).await;
+        } else if self.crowd.send_away() {
             crowded(self.drops);
-            // It takes a moment until that is closed.
             sleep(LOOK).await;
         } else if let Some(one) = self.lobby.leaves() {
             self.turned_away(one);
@@ -254,9 +264,10 @@ mod tests {
     async fn who_was_chosen_is_let_in() {
         let limits = Limits { connections: 1, ..Limits::default() };
         let listeners = [TcpListener::bind("127.0.0.1:0").await.unwrap()];
-        let (crowd, drops) = (Arc::new(Crowd::new(limits)), Drops::new(Arc::new(LiveStats::new(false))));
+        let (crowd, tarpit, drops) =
+            (Arc::new(Crowd::new(limits)), Tarpit::new(limits), Drops::new(Arc::new(LiveStats::new(false))));
         for (due, is_full, expected) in [(true, true, 0), (false, true, 2), (false, false, 0)] {
-            let mut door = Door::new(&listeners, &crowd, &drops);
+            let mut door = Door::new(&listeners, &crowd, &tarpit, &drops);
             let arrivals = [arrival(&listeners[0]).await, arrival(&listeners[0]).await, arrival(&listeners[0]).await];
             let addresses = arrivals.each_ref().map(|(_, address)| *address);
             let peer = Peer::at(addresses[0].ip());

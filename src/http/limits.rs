@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rustix::process::{Resource, getrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// The bounds of what clients may take up.
 #[derive(Clone, Copy, Debug)]
@@ -12,12 +12,14 @@ pub(super) struct Limits {
     /// Connections beyond these that are accepted and wait for their place; for one more, one that has waited longest is closed,
     /// of the peer of whom most wait.
     pub(super) waiting: usize,
-    /// Connections that had to leave, and are held open for a while: those of whoever asked so shortly before that it would be
-    /// here again at once.
+    /// Connections that had to leave and are closed only later, in the [tarpit](super::tarpit).
     pub(super) tarpit: usize,
-    /// How shortly before.
-    pub(super) again: Duration,
-    /// For how long they are held. Whoever asks once a second, by a connection that it keeps, is to find it closed by then.
+    /// Who has to leave within this time of its last request comes into the tarpit.
+    pub(super) busy: Duration,
+    /// So long after it left it should have asked again, or it is closed. Together with `busy` it is less than a second: whoever
+    /// scrapes once a second, by a connection that it keeps, is to find it closed when it is used next.
+    pub(super) asks_again: Duration,
+    /// For how long a client that waits for an answer is held.
     pub(super) tarpit_time: Duration,
     /// Answers at once that are being made or sent.
     pub(super) answers: usize,
@@ -40,14 +42,28 @@ pub(super) struct Limits {
 }
 
 const CONNECTIONS: usize = 256;
+/// Connections that may wait, and as many that may be in the tarpit.
+const WAITING: u64 = 2048;
+/// Files for the API, the checkpoint and whatever is opened now and then.
+const OTHER_FILES: u64 = 128;
 
-/// Connections that may wait, and as many that may be in the tarpit, of so many files that the process may have open: some are
-/// left for the API, the checkpoint and whatever is opened now and then.
+/// How many may wait, of so many files that the process may have open.
 fn waiting(files: Option<u64>) -> usize {
-    const MOST: u64 = 2048;
-    const OTHERS: u64 = 128;
-    let left = files.unwrap_or(u64::MAX).saturating_sub(CONNECTIONS as u64 + OTHERS);
-    (left / 2).min(MOST) as usize
+    let left = files.unwrap_or(u64::MAX).saturating_sub(CONNECTIONS as u64 + OTHER_FILES);
+    (left / 2).min(WAITING) as usize
+}
+
+/// Asks the system for as many open files as the limits provide for, up to what an administrator allows ("hard"). Many systems
+/// begin with 1024 for the sake of programs that use `select`.
+pub(super) fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = CONNECTIONS as u64 + 2 * WAITING + OTHER_FILES;
+    let wanted = limit.maximum.map_or(wanted, |most| most.min(wanted));
+    if limit.current.is_some_and(|current| current < wanted)
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), ..limit })
+    {
+        tracing::debug!(%error, "no more open files are granted");
+    }
 }
 
 impl Default for Limits {
@@ -57,8 +73,9 @@ impl Default for Limits {
             connections: CONNECTIONS,
             waiting,
             tarpit: waiting,
-            again: Duration::from_millis(250),
-            tarpit_time: Duration::from_millis(750),
+            busy: Duration::from_millis(250),
+            asks_again: Duration::from_millis(400),
+            tarpit_time: Duration::from_secs(3),
             answers: 256,
             handshake: Duration::from_secs(10),
             head: Duration::from_secs(10),
@@ -89,6 +106,18 @@ pub(super) const RESETS: usize = 20;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn as_many_files_may_be_open_as_the_limits_provide_for() {
+        let before = getrlimit(Resource::Nofile);
+        raise_open_files();
+        let after = getrlimit(Resource::Nofile);
+        let all = Limits::default();
+        let enough = [all.connections, all.waiting, all.tarpit].iter().sum::<usize>() as u64 + OTHER_FILES;
+        assert!(after.current.is_none_or(|files| files >= enough), "{before:?} {after:?}");
+        assert!(after.current == after.maximum || all.waiting as u64 == WAITING, "{before:?} {after:?}");
+        assert_eq!(before.maximum, after.maximum);
+    }
 
     #[test]
     fn those_who_wait_leave_files_for_everything_else() {

@@ -40,9 +40,9 @@ struct Doing {
     silent: bool,
     /// In HTTP/2 a byte is no sign of a request.
     http2: bool,
-    /// Whether the socket is to outlive the connection.
-    lingers: bool,
-    /// The socket of a connection that has ended, if it is to outlive it.
+    /// What it is in the midst of when it has to leave: then its socket is to outlive it.
+    midst: Option<Midst>,
+    /// That socket, once the rest of the connection has ended.
     socket: Option<OwnedFd>,
 }
 
@@ -68,6 +68,15 @@ pub(super) enum Spare {
     Slow,
 }
 
+/// What a connection has to leave in the midst of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Midst {
+    /// An answer, which is still owed.
+    Answer,
+    /// The moment between an answer and the next request.
+    Pause,
+}
+
 /// A connection, seen by those who read, answer and count.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -90,7 +99,7 @@ impl Link {
             blocked: false,
             silent: false,
             http2: false,
-            lingers: false,
+            midst: None,
             socket: None,
         };
         Self { doing: Mutex::new(doing), woken: Notify::new(), closing: Notify::new() }
@@ -232,19 +241,24 @@ impl Link {
         self.closing.notify_one();
     }
 
-    /// The same, but of a connection on which a request came a moment ago the socket lingers.
+    /// The same, but the socket of a connection in the midst of asking is to outlive it.
     pub(super) fn close_unhurried(&self, limits: &Limits) {
         {
             let mut doing = self.doing();
-            let has_asked = matches!(doing.phase, Phase::Idle | Phase::Answer);
-            doing.lingers = has_asked && doing.asked.elapsed() < limits.again;
+            let midst = match doing.phase {
+                Phase::Answer => Some(Midst::Answer),
+                // In HTTP/2 nobody could tell whether it asks again.
+                Phase::Idle => (!doing.http2).then_some(Midst::Pause),
+                Phase::Handshake | Phase::Head => None,
+            };
+            doing.midst = midst.filter(|_| doing.asked.elapsed() < limits.busy);
         }
         self.close();
     }
 
     /// Whether the socket is to outlive the connection.
     pub(super) fn lingers(&self) -> bool {
-        self.doing().lingers
+        self.doing().midst.is_some()
     }
 
     /// The connection has ended, and this is its socket.
@@ -252,9 +266,10 @@ impl Link {
         self.doing().socket = Some(socket);
     }
 
-    /// What lingers of a connection that has ended.
-    pub(super) fn left(&self) -> Option<OwnedFd> {
-        self.doing().socket.take()
+    /// The socket of a connection that has ended, if it is to outlive it, and what that was in the midst of.
+    pub(super) fn left(&self) -> Option<(OwnedFd, Midst)> {
+        let mut doing = self.doing();
+        doing.socket.take().zip(doing.midst)
     }
 
     /// Completes when the connection is to be closed.
@@ -301,161 +316,4 @@ impl Drop for Asked {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-    use tokio::time::advance;
-
-    fn seconds(number: u64) -> Duration {
-        Duration::from_secs(number)
-    }
-
-    async fn lasts(link: &Link, expected: u64, drop: Option<HttpDrop>) {
-        let began = Instant::now();
-        assert_eq!(link.overdue(&Limits::default()).await, drop);
-        assert_eq!(began.elapsed().as_secs(), expected);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn each_phase_has_its_time() {
-        let link = Arc::new(Link::new());
-        lasts(&link, 10, Some(HttpDrop::HandshakeTimeout)).await;
-        link.greeted();
-        link.read();
-        lasts(&link, 10, Some(HttpDrop::HeaderTimeout)).await;
-        let asked = Asked::new(&link, false);
-        lasts(&link, 60, Some(HttpDrop::RequestTimeout)).await;
-        drop(asked);
-        lasts(&link, 120, None).await;
-        link.read();
-        advance(seconds(4)).await;
-        // Byte by byte does not make it longer.
-        link.read();
-        lasts(&link, 6, Some(HttpDrop::HeaderTimeout)).await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_ends_an_idle_time_has_its_own_from_there() {
-        let link = Arc::new(Link::new());
-        link.greeted();
-        drop(Asked::new(&link, false));
-        let begins = async {
-            advance(seconds(5)).await;
-            link.read();
-        };
-        let ((), ()) = tokio::join!(lasts(&link, 15, Some(HttpDrop::HeaderTimeout)), begins);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_answer_that_is_taken_in_drops_has_no_more_time_than_another() {
-        let link = Arc::new(Link::new());
-        link.greeted();
-        drop(Asked::new(&link, false));
-        for _ in 0..5 {
-            link.blocked(true);
-            advance(seconds(10)).await;
-            link.blocked(false);
-        }
-        link.blocked(true);
-        lasts(&link, 10, Some(HttpDrop::RequestTimeout)).await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn in_http2_bytes_between_requests_mean_nothing() {
-        let link = Arc::new(Link::new());
-        link.greeted();
-        let (one, two) = (Asked::new(&link, true), Asked::new(&link, true));
-        advance(seconds(40)).await;
-        drop(one);
-        lasts(&link, 20, Some(HttpDrop::RequestTimeout)).await;
-        drop(two);
-        link.read();
-        lasts(&link, 120, None).await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn answers_that_end_give_no_time_to_those_that_do_not() {
-        let link = Arc::new(Link::new());
-        link.greeted();
-        let old = Asked::new(&link, true);
-        advance(seconds(10)).await;
-        let _young = Asked::new(&link, true);
-        for _ in 0..4 {
-            advance(seconds(5)).await;
-            drop(Asked::new(&link, true));
-        }
-        assert!(
-            link.spare(&Limits::default(), Instant::now()).is_some_and(|(_, since)| since.elapsed() == seconds(30))
-        );
-        drop(old);
-        // The younger one came 20 s ago.
-        lasts(&link, 40, Some(HttpDrop::RequestTimeout)).await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_is_spared_while_it_is_served_in_good_time() {
-        let (link, limits) = (Arc::new(Link::new()), Limits::default());
-        advance(seconds(5)).await;
-        assert!(link.spare(&limits, Instant::now()).is_none(), "it has not had its turn");
-        link.begins();
-        assert!(link.spare(&limits, Instant::now()).is_some());
-        link.greeted();
-        advance(seconds(5)).await;
-        assert!(link.spare(&limits, Instant::now()).is_none(), "nobody has looked for its request");
-        link.silent();
-        assert!(link.spare(&limits, Instant::now()).is_some());
-        link.greeted();
-        link.silent();
-        assert!(link.spare(&limits, Instant::now()).is_none(), "its first request may be on the way");
-        advance(limits.stall).await;
-        assert!(link.spare(&limits, Instant::now()).is_some());
-        let asked = Asked::new(&link, false);
-        assert!(link.spare(&limits, Instant::now()).is_none());
-        advance(seconds(2)).await;
-        assert!(link.spare(&limits, Instant::now()).is_some());
-        drop(asked);
-        assert!(link.spare(&limits, Instant::now()).is_some(), "it has had an answer");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_lingers_has_asked_a_moment_ago() {
-        let limits = Limits::default();
-        let lingers = |link: &Link| {
-            link.close_unhurried(&limits);
-            link.lingers()
-        };
-        let link = Arc::new(Link::new());
-        link.greeted();
-        assert!(!lingers(&link), "it has asked nothing");
-        let asked = Asked::new(&link, false);
-        assert!(lingers(&link));
-        drop(asked);
-        assert!(lingers(&link));
-        link.read();
-        assert!(!lingers(&link), "it owes the rest of a request");
-        drop(Asked::new(&link, false));
-        advance(limits.again).await;
-        assert!(!lingers(&link), "it is in no hurry");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_is_spared_while_its_answers_are_made_and_taken() {
-        let (link, limits) = (Arc::new(Link::new()), Limits::default());
-        link.greeted();
-        let (mut one, mut other) = (Asked::new(&link, true), Asked::new(&link, true));
-        one.made();
-        advance(2 * limits.stall).await;
-        assert!(link.spare(&limits, Instant::now()).is_none(), "the other answer is ours to make");
-        other.made();
-        for _ in 0..5 {
-            assert!(link.spare(&limits, Instant::now()).is_none());
-            advance(limits.stall / 2).await;
-            link.took();
-        }
-        advance(limits.stall).await;
-        assert!(
-            link.spare(&limits, Instant::now())
-                .is_some_and(|(why, since)| why == Spare::Slow && since.elapsed() == limits.stall)
-        );
-    }
-}
+mod tests;

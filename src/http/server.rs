@@ -25,7 +25,7 @@ use super::crowd::{Crowd, Place};
 use super::door::{Door, crowded};
 use super::drops::Drops;
 use super::gate::{self, Gate, Greeting};
-use super::limits::{HEAD_BYTES, Limits, RESETS, STREAMS};
+use super::limits::{HEAD_BYTES, Limits, RESETS, STREAMS, raise_open_files};
 use super::tarpit::Tarpit;
 use super::watched::Watched;
 use super::{Access, HttpState};
@@ -35,6 +35,7 @@ use crate::web_config::{Source, Tls, WebConfig};
 /// Serves HTTP/1 and HTTP/2 until `shutdown`, with TLS if `access` says so, then lets open answers end for 2 s and closes
 /// the rest.
 pub async fn serve(listeners: Vec<TcpListener>, state: HttpState, access: Access, shutdown: impl Future<Output = ()>) {
+    raise_open_files();
     serve_within(Limits::default(), listeners, state, access, shutdown).await;
 }
 
@@ -59,7 +60,7 @@ pub(super) async fn serve_within(
     let server = Arc::new(Server { state, gate, crowd, tarpit, drops });
     let stopping = watch::Sender::new(false);
     let mut connections = JoinSet::new();
-    let served = Door::new(&listeners, &server.crowd, &server.drops).keep(|stream, peer, place| {
+    let served = Door::new(&listeners, &server.crowd, &server.tarpit, &server.drops).keep(|stream, peer, place| {
         while connections.try_join_next().is_some() {}
         connections.spawn(connection(Arc::clone(&server), stream, peer, place, stopping.subscribe()));
     });
@@ -75,6 +76,7 @@ pub(super) async fn serve_within(
         tracing::warn!("some HTTP connections were closed before their answer had ended");
     }
     connections.shutdown().await;
+    server.tarpit.empty();
 }
 
 /// Serves a connection for as long as it may last.
@@ -91,17 +93,18 @@ async fn connection(
         tracing::debug!(%error, "TCP_NODELAY was refused");
     }
     tokio::select! {
-        () = greeted(&server, stream, peer, &place, stopping) => {}
+        () = greeted(&server, stream, peer, &place, stopping) => return,
         () = place.link.closing() => {}
         why = place.link.overdue(server.crowd.limits()) => {
             if let Some(why) = why {
                 server.drops.dropped(why, &peer.to_string());
             }
+            return;
         }
     }
-    // Of all the rest of it, nothing is left.
-    if let Some(socket) = place.link.left() {
-        server.tarpit.take(socket);
+    // What was greeted is gone by now, and has left its socket if that is to outlive it.
+    if let Some((socket, midst)) = place.link.left() {
+        server.tarpit.take(socket, midst);
     }
 }
 

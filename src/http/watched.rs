@@ -51,6 +51,7 @@ impl<S: AsFd> Watched<S> {
 }
 
 impl<S: AsFd> Drop for Watched<S> {
+    /// A file of its own for the socket, which stays open when the runtime, as it always does, forgets this one and closes it.
     fn drop(&mut self) {
         if self.link.lingers()
             && let Ok(socket) = self.stream.as_fd().try_clone_to_owned()

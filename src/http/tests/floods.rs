@@ -38,10 +38,10 @@ async fn a_thousand_idle_connections_do_not_keep_a_scraper_out() {
 
 #[tokio::test]
 async fn who_has_to_leave_in_the_midst_of_asking_is_closed_only_later() {
-    let tarpit_time = Duration::from_millis(300);
-    for (again, time) in [(Duration::from_secs(1000), tarpit_time), (Duration::ZERO, Duration::ZERO)] {
-        let server =
-            Server::start(sample::empty(), Limits { connections: 1, again, tarpit_time, ..Limits::default() }).await;
+    let (soon, never) = (Duration::from_millis(300), Duration::from_secs(1000));
+    for (busy, asks_again, time) in [(never, soon, soon), (Duration::ZERO, never, Duration::ZERO)] {
+        let limits = Limits { connections: 1, busy, asks_again, ..Limits::default() };
+        let server = Server::start(sample::empty(), limits).await;
         let asking = async || {
             let mut stream = connect(&server).await;
             stream.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
