@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use super::*;
 use crate::clock::ManualClock;
 
@@ -14,8 +16,14 @@ impl Write for Kept {
     }
 }
 
+/// While there is but one subscriber, tracing asks the thread that first comes to a place in the code whether anybody listens
+/// there, and believes it for all threads: another test, without a subscriber, could silence this one.
+static ANOTHER: LazyLock<tracing::Dispatch> =
+    LazyLock::new(|| tracing::Dispatch::new(tracing::subscriber::NoSubscriber::new()));
+
 /// What is written at this level and in this format while `log` runs, and how it was counted.
 pub(crate) fn logged(level: LogLevel, format: LogFormat, log: impl FnOnce()) -> (String, Arc<LiveStats>) {
+    LazyLock::force(&ANOTHER);
     let (kept, live) = (Kept::default(), Arc::new(LiveStats::new(false)));
     let clock = Arc::new(ManualClock::new(UnixMillis(1_767_225_600_007)));
     let (subscriber, _) = subscriber(level, format, clock, Arc::clone(&live), kept.clone());
