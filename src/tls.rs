@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, InconsistentKeys, RootCertStore};
 use zeroize::Zeroizing;
 
 /// Files that take the place of what a client usually trusts and shows.
@@ -109,8 +109,8 @@ pub fn config_with(texts: &TlsTexts, alpn: &[&[u8]]) -> Result<ClientConfig, Tls
         None => builder.with_no_client_auth(),
         Some((certificate, key)) => {
             let chain = certificates(certificate).map_err(TlsError::Certificate)?;
-            let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|why| TlsError::Key(why.to_string()))?;
-            builder.with_client_auth_cert(chain, key).map_err(|why| TlsError::Key(why.to_string()))?
+            let key = private_key(key).map_err(TlsError::Key)?;
+            builder.with_client_auth_cert(chain, key).map_err(|why| TlsError::Key(unfit(&why)))?
         }
     };
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
@@ -129,6 +129,21 @@ pub(crate) fn certificates(text: &str) -> Result<Vec<CertificateDer<'static>>, S
     let certificates: Vec<_> =
         CertificateDer::pem_slice_iter(text.as_bytes()).collect::<Result<_, _>>().map_err(|why| why.to_string())?;
     if certificates.is_empty() { Err("no certificate in PEM is in it".to_owned()) } else { Ok(certificates) }
+}
+
+pub(crate) fn private_key(text: &str) -> Result<PrivateKeyDer<'static>, String> {
+    let none = |_| "no private key in PEM is in it (one with a passphrase cannot be used)".to_owned();
+    PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(none)
+}
+
+/// Why a private key was refused together with its certificate.
+pub(crate) fn unfit(why: &rustls::Error) -> String {
+    match why {
+        rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+            "it is the key of another certificate".to_owned()
+        }
+        why => format!("it cannot be used with the certificate: {why}"),
+    }
 }
 
 #[cfg(test)]

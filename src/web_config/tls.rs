@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, SupportedKxGroup, ring};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::{ServerConfig, SupportedCipherSuite, SupportedProtocolVersion, version};
 use zeroize::Zeroizing;
@@ -13,7 +12,7 @@ use zeroize::Zeroizing;
 use super::Reading;
 use super::clients::{self, Clients};
 use super::section::{Findings, Section};
-use crate::tls::certificates;
+use crate::tls::{certificates, private_key, unfit};
 
 /// The keys of the section.
 pub(super) const KEYS: [&str; 13] = [
@@ -142,7 +141,7 @@ pub(super) fn read(mut section: Section, around: Around<'_>, findings: &mut Find
     let prefers_own_order = section.switch("prefer_server_cipher_suites", true, findings);
 
     let chain = certificate.as_ref().and_then(|pem| chain(pem, findings));
-    let secret = key.as_ref().and_then(|pem| private_key(pem, findings));
+    let secret = key.as_ref().and_then(|pem| private_key(&pem.text).map_err(|why| pem.refuse(why, findings)).ok());
     let ((provider, versions), visitors) = (provider?, verifier?);
     let builder = ServerConfig::builder_with_provider(Arc::new(provider)).with_protocol_versions(&versions);
     let builder = match builder {
@@ -160,7 +159,7 @@ pub(super) fn read(mut section: Section, around: Around<'_>, findings: &mut Find
             Some(Tls { server: Arc::new(server), clients, visitors, has_names })
         }
         Err(why) => {
-            key?.refuse(format!("it cannot be used with the certificate: {why}"), findings);
+            key?.refuse(unfit(&why), findings);
             None
         }
     }
@@ -168,12 +167,6 @@ pub(super) fn read(mut section: Section, around: Around<'_>, findings: &mut Find
 
 fn chain(pem: &Material, findings: &mut Findings) -> Option<Vec<CertificateDer<'static>>> {
     certificates(&pem.text).map_err(|why| pem.refuse(why, findings)).ok()
-}
-
-fn private_key(pem: &Material, findings: &mut Findings) -> Option<PrivateKeyDer<'static>> {
-    let key = PrivateKeyDer::from_pem_slice(pem.text.as_bytes());
-    let refuse = |_| pem.refuse("no private key in PEM is in it (one with a passphrase cannot be used)", findings);
-    key.map_err(refuse).ok()
 }
 
 /// What Go calls the suites that there are here, those of TLS 1.2 with their own names.
