@@ -167,6 +167,22 @@ fn a_secret_as_a_flag_is_refused_unseen() {
 }
 
 #[test]
+fn help_of_a_command_says_what_it_does_otherwise() {
+    for (args, expected) in [
+        (["demo", "--help"], "Defaults of this command:\n  poll.interval: 2s\n"),
+        (["demo", "--help"], "Decided by this command, whatever is set:\n  api.*: that of the simulated API\n"),
+        (["once", "-h"], "Decided by this command, whatever is set:\n  otlp.traces: false\n"),
+    ] {
+        let told = run(&args).unwrap_err().to_string();
+        assert!(
+            told.contains(expected) && told.contains("\n  state.path: \"\"") && !told.contains("127.0.0.1:0"),
+            "{told}"
+        );
+    }
+    assert!(!run(&["run", "--help"]).unwrap_err().to_string().contains("of this command"));
+}
+
+#[test]
 fn help_names_every_setting_by_section() {
     let asked = |args: &[&str]| {
         let stop = run(args).unwrap_err();

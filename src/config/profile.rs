@@ -61,6 +61,18 @@ impl Profile {
     /// `simulate`: of the settings only those of the log matter.
     pub const SIMULATE: Self = Self { defaults: &[], ..Self::DEMO };
 
+    /// What the command decides, whatever anybody says, in words for its help.
+    pub(crate) fn decided(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let api = self.without_api.then_some(("api.*", "that of the simulated API"));
+        let fixed = self.fixed.iter().copied().filter(|(key, _)| !(self.without_api && key.starts_with("api.")));
+        api.into_iter().chain(fixed)
+    }
+
+    /// What holds in place of the usual default.
+    pub(crate) const fn defaults(&self) -> &'static [(&'static str, &'static str)] {
+        self.defaults
+    }
+
     /// Whether the command takes no setting for this key.
     pub(super) fn ignores(&self, key: &str) -> bool {
         self.without_api && key.starts_with("api.") || self.fixed.iter().any(|(fixed, _)| *fixed == key)
