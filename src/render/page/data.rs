@@ -96,7 +96,10 @@ fn mebibytes(bytes: u64) -> String {
 fn oddities(out: &mut Html, view: &View<'_>) {
     let (own, tallies) = (&view.snapshot.own, &view.snapshot.tallies);
     let all = [
-        (own.records.get(RecordResult::Rejected), "rows without an id or a readable start were passed over"),
+        (
+            own.records.get(RecordResult::Rejected),
+            "times a row without an id or a readable start was read, and passed over",
+        ),
         (own.unknown_values.total(), "values of state, reason or origin are not known here and count as other"),
         (tallies.amendments.total(), "values changed after they had been counted, and were not counted again"),
         (tallies.outside_window, "conversations are dated outside the range that was asked for: check api.timezone"),

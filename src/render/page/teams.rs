@@ -71,7 +71,9 @@ pub(super) fn totals(out: &mut Html, view: &View<'_>) {
                 (Some(_), None) => "nobody waits".to_owned(),
                 (Some(_), Some(wait)) => words::duration(wait),
             },
-            wait.filter(|wait| *wait > target).map_or_else(String::new, |_| "beyond the target".to_owned()),
+            // "12 min beyond the target" would be 12 min more than that.
+            wait.filter(|wait| *wait > target)
+                .map_or_else(String::new, |_| format!("the target is {}", words::duration(target))),
         ),
         ("Active conversations", told(sum(|moment| moment.active)), String::new()),
         (
