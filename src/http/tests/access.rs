@@ -1,9 +1,13 @@
 //! Who is let in: TLS, client certificates, passwords, rates, as a web configuration file says.
 
+use std::time::Instant;
+
 use rcgen::string::Ia5String;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, SanType};
 use rustls::version::{TLS12, TLS13};
 use rustls::{CipherSuite, SupportedCipherSuite};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_rustls::TlsConnector;
 
 use super::*;
 use crate::clock::SystemClock;
@@ -102,6 +106,27 @@ async fn tls_is_spoken_with_each_version_and_protocol() {
     until_dropped(&site.server, HttpDrop::Handshake, 1).await;
 }
 
+#[tokio::test]
+async fn who_has_to_leave_in_the_midst_of_asking_by_tls_is_closed_only_later() {
+    let (soon, never) = (Duration::from_millis(300), Duration::from_secs(1000));
+    let limits = Limits { connections: 1, busy: never, asks_again: soon, ..Limits::default() };
+    let site = Site::limited(TLS, false, limits).await;
+    let tls = TlsConnector::from(Arc::new(config_with(&site.trust(None), &[b"http/1.1"]).unwrap()));
+    let asking = async || {
+        let stream = TcpStream::connect(site.server.address).await.unwrap();
+        let mut stream = in_time(tls.connect("localhost".try_into().unwrap(), stream)).await.unwrap();
+        stream.write_all(b"GET /-/healthy HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        in_time(stream.read_exact(&mut [0])).await.unwrap();
+        stream
+    };
+    let mut first = asking().await;
+    let began = Instant::now();
+    let _second = asking().await;
+    // It ends without a word of TLS, which is an error.
+    let _ = in_time(first.read_to_end(&mut Vec::new())).await;
+    assert!(began.elapsed() >= soon, "{:?}", began.elapsed());
+}
+
 /// The suite of TLS 1.2 that is agreed on with a client that would like these, the first most.
 async fn agreed(site: &Site, offered: [SupportedCipherSuite; 2]) -> CipherSuite {
     let mut provider = rustls::crypto::ring::default_provider();
@@ -109,7 +134,7 @@ async fn agreed(site: &Site, offered: [SupportedCipherSuite; 2]) -> CipherSuite 
     let tls =
         rustls::ClientConfig::builder_with_provider(Arc::new(provider)).with_protocol_versions(&[&TLS12]).unwrap();
     let roots = crate::tls::authorities(&site.authority.pem()).unwrap();
-    let tls = tokio_rustls::TlsConnector::from(Arc::new(tls.with_root_certificates(roots).with_no_client_auth()));
+    let tls = TlsConnector::from(Arc::new(tls.with_root_certificates(roots).with_no_client_auth()));
     let stream = TcpStream::connect(site.server.address).await.unwrap();
     let stream = tls.connect("localhost".try_into().unwrap(), stream).await.unwrap();
     stream.get_ref().1.negotiated_cipher_suite().unwrap().suite()
