@@ -14,7 +14,7 @@ use std::sync::Arc;
 use prometheus::core::Collector as _;
 use prometheus::process_collector::ProcessCollector;
 use tokio::net::TcpListener;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::cli::{Command, Invocation, Origin};
 use crate::clock::{Clock, SystemClock};
@@ -243,6 +243,12 @@ async fn serve_on(
 async fn once(config: Config, clock: Arc<dyn Clock>, live: Arc<LiveStats>) -> Result<(), AppError> {
     let stop = tasks::stop_signal()?;
     let Assembled { poller, snapshots, .. } = assemble::poller(&config, &clock)?;
+    // It may take minutes, and looks as if nothing went on.
+    let a_minute = f64::from(config.api.page_size) * config.api.requests_per_second * 60.0;
+    info!(
+        conversations_per_minute = a_minute.round(),
+        "reading all of the initial range, at most as fast as api.page_size and api.requests_per_second allow"
+    );
     tokio::select! {
         result = poller.once() => result.map_err(AppError::Poll)?,
         signal = stop => return Err(AppError::Interrupted(signal)),

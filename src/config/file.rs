@@ -227,6 +227,12 @@ mod tests {
             ("api: {? [a] : b}", "api (c.yml): a key must be a word"),
             ("- a", "config.file (c.yml): sections with settings below are wanted"),
             ("a: [", "config.file (c.yml): it is not YAML: "),
+            (
+                "\tapi: x",
+                "config.file (c.yml): it is not YAML: line 1 begins with a tab, where YAML takes blanks alone",
+            ),
+            ("api:\n \turl: x", "config.file (c.yml): it is not YAML: line 2 begins with a tab"),
+            ("api: `x", "config.file (c.yml): it is not YAML: found character that cannot start any token at line 1"),
         ] {
             let problems = parse(text).1;
             assert!(problems[0].starts_with(problem), "{text}: {problems:#?}");

@@ -33,14 +33,21 @@ pub(crate) struct Bare {
 
 /// Reads one document; an empty one is [`Node::Null`].
 pub(crate) fn parse(text: &str) -> Result<Node, String> {
-    let mut tree = serde_norway::from_str(text).map_err(told)?;
+    let mut tree = serde_norway::from_str(text).map_err(|error| told(&error, text))?;
     // What a value is asked for as decides whether it comes as it is written, and what it is has to be known first.
-    Spelling(&mut tree).deserialize(serde_norway::Deserializer::from_str(text)).map_err(told)?;
+    Spelling(&mut tree).deserialize(serde_norway::Deserializer::from_str(text)).map_err(|error| told(&error, text))?;
     Ok(tree)
 }
 
-fn told(error: serde_norway::Error) -> String {
+fn told(error: &serde_norway::Error, text: &str) -> String {
     let message = error.to_string();
+    // Where it stands is not always said of a character that nothing can begin with.
+    let has_tab = |line: &str| line.trim_start_matches(' ').starts_with('\t');
+    if let Some(line) = text.lines().position(has_tab)
+        && (message.contains("cannot start any token") || message.contains("tab character"))
+    {
+        return format!("line {} begins with a tab, where YAML takes blanks alone", line + 1);
+    }
     // Complaints about a value quote it, and it may be a secret; those about the syntax do not.
     if !message.contains("invalid ") {
         return message;

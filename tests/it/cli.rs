@@ -138,6 +138,7 @@ fn once_prints_the_metrics_and_nothing_else() {
     let scrape = Scrape::read(&program.stdout());
     assert_eq!(scrape.total("jelou_up", &[]), 1.0);
     assert!(scrape.total("jelou_conversations_started_total", &[]) > 0.0);
+    assert!(program.stderr().contains("conversations_per_minute="), "{}", program.stderr());
 }
 
 #[test]
