@@ -2,8 +2,8 @@
 //!
 //! Scrapes never wait for the upstream: whatever is asked, the newest published snapshot answers.
 //!
-//! * `door`: connections come in, `lobby`: or wait; `crowd`: who leaves for one more; `server`: how they are served; `link`: what
-//!   each is doing and how long it may; `watched`: its stream; `limits`, `drops`
+//! * `door`: connections come in, `lobby`: or wait; `crowd`: who leaves for one more, `tarpit`: and is closed later; `server`: how they
+//!   are served; `link`: what each is doing and how long it may; `watched`: its stream; `limits`, `drops`
 //! * `peers`: whose connections they are
 //! * `gate`: who gets an answer; `passwords`: basic authentication; `bucket`: the rate limit
 //! * `routes`: which answer belongs to which request; `page`: the one for people
