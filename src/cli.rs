@@ -309,25 +309,13 @@ fn commands() -> [clap::Command; 7] {
         command("run", "Poll the API, serve the metrics and push them if told to (the default command)"),
         command("demo", "Run against an embedded simulated API: no credentials, nothing kept")
             .arg(&seed)
-            .after_help(differences(&Profile::DEMO)),
+            .after_help(manual::differences(&Profile::DEMO)),
         command("simulate", "Serve only the simulated API").args([seed, address, faults]),
         command("check-config", "Say what is wrong with the configuration, all at once; 0 if it is usable"),
-        command("once", "Poll once, in memory, and print the metrics").after_help(differences(&Profile::ONCE)),
+        command("once", "Poll once, in memory, and print the metrics").after_help(manual::differences(&Profile::ONCE)),
         command("completions", "Print the completions of commands and flags for a shell").arg(shell),
         command("man", "Print the manual page (jelou-exporter man | man -l -)"),
     ]
-}
-
-/// What does not hold for a command of what the help says of each setting.
-fn differences(profile: &Profile) -> String {
-    let lines = |title: &str, settings: &mut dyn Iterator<Item = (&str, &str)>| {
-        let shown = |value: &str| if value.is_empty() { "\"\"".to_owned() } else { value.to_owned() };
-        let lines: String = settings.map(|(key, value)| format!("\n  {key}: {}", shown(value))).collect();
-        (!lines.is_empty()).then(|| format!("{title}{lines}"))
-    };
-    let defaults = lines("Defaults of this command:", &mut profile.defaults().iter().copied());
-    let decided = lines("Decided by this command, whatever is set:", &mut profile.decided());
-    defaults.into_iter().chain(decided).collect::<Vec<_>>().join("\n")
 }
 
 /// The program and the flags of all settings, without its commands.

@@ -5,6 +5,7 @@ use std::io;
 use clap_complete::Shell;
 
 use super::{NAME, parser};
+use crate::config::Profile;
 
 /// Help fits a terminal of 80 columns, of which clap indents it by 10.
 const COLUMNS: usize = 70;
@@ -27,6 +28,18 @@ pub(super) fn wrapped(text: &str) -> String {
         out
     });
     lines.collect::<Vec<_>>().join("\n")
+}
+
+/// What does not hold for a command of what the help says of each setting.
+pub(super) fn differences(profile: &Profile) -> String {
+    let lines = |title: &str, settings: &mut dyn Iterator<Item = (&str, &str)>| {
+        let shown = |value: &str| if value.is_empty() { "\"\"".to_owned() } else { value.to_owned() };
+        let lines: String = settings.map(|(key, value)| format!("\n  {key}: {}", shown(value))).collect();
+        (!lines.is_empty()).then(|| format!("{title}{lines}"))
+    };
+    let defaults = lines("Defaults of this command:", &mut profile.defaults().iter().copied());
+    let decided = lines("Decided by this command, whatever is set:", &mut profile.decided());
+    defaults.into_iter().chain(decided).collect::<Vec<_>>().join("\n")
 }
 
 /// The script that lets this shell complete commands and flags.
